@@ -64,3 +64,42 @@ def test_a_transaction_that_failed_before_its_commit_is_given_up_and_may_be_trie
     producer = LostAnswers("offsets")
     assert not TransactionWriter(producer, "errors").write([RECORD], [], None)
     assert producer.aborted == 1
+
+
+class Narrow(LostAnswers):
+    """A producer that takes small records, and keeps those of the last transaction."""
+
+    def __init__(self):
+        super().__init__("none")
+        self.taken = []
+
+    def begin_transaction(self):
+        self.taken = []
+
+    def produce(self, topic, value, key, partition, delivered, headers):
+        if len(value) + len(key or b"") > 1_000:
+            raise KafkaException(KafkaError(KafkaError.MSG_SIZE_TOO_LARGE))
+        self.taken.append((topic, key, value, dict(headers)))
+        delivered(None, None)
+
+
+def test_any_number_of_records_may_be_too_large():
+    producer = Narrow()
+    large = RECORD._replace(value=b"x" * 2_000)
+    answers = [large._replace(essential=True)] * 30
+    assert TransactionWriter(producer, "errors").write([RECORD, *answers, large], [], None)
+    topics = [topic for topic, _, _, _ in producer.taken]
+    assert topics == ["t.outputs", *["t.outputs", "errors"] * 30, "t.outputs"]
+    assert all(b"2000 bytes" in value for _, _, value, _ in producer.taken[1:-1])
+
+
+def test_a_key_that_is_too_large_is_left_out_and_holds_nothing_up():
+    producer = Narrow()
+    large = RECORD._replace(key=b"k" * 2_000)
+    assert TransactionWriter(producer, "errors").write([large._replace(essential=True), large], [], None)
+    assert [(topic, key) for topic, key, _, _ in producer.taken] == [
+        ("t.outputs", None),
+        ("errors", None),
+        ("t.outputs", None),
+    ]
+    assert all(told["x-bailie-cut"] == b"100" for _, _, _, told in producer.taken)

@@ -31,6 +31,7 @@ _AWAY_SECONDS = 120.0
 """How long a broker may be away without that requests run again."""
 _BEGIN_SECONDS = 1.0
 _TRIES = 10
+"""How often a transaction is tried again in which nothing has been changed."""
 _COMMIT_TRIES = 3
 _LATE_SECONDS = 5.0
 """How long records of one topic may go without acknowledgement while others have theirs."""
@@ -96,7 +97,8 @@ class TransactionWriter:
         self.waiting = frozenset(filter(self._is_unknown, {each.topic for each in kept if each.essential}))
         if self.waiting:
             return False
-        for _ in range(_TRIES):
+        tries = 0
+        while tries < _TRIES:
             alone = frozenset(self._alone)
             written = self._attempt(kept, offsets, group)
             if written or not self._refusals:
@@ -107,6 +109,8 @@ class TransactionWriter:
                 self.waiting = frozenset(record.topic for record, found in pairs if found is None)
                 self._doubted |= self.waiting
                 return False
+            # Of records that go one by one each try finds one that is too large, and there may be many.
+            tries += mended == [[record] for record in kept]
             kept = [each for found in mended for each in found or ()]
         return False
 
@@ -242,9 +246,8 @@ class TransactionWriter:
         if error.code() in _TOO_LARGE and record.topic not in alone:
             self._alone.add(record.topic)
             return [record]
-        if error.code() in _TOO_LARGE:
-            log.warning("record too large for the broker", topic=record.topic, size=len(record.value))
-            return cut(record, self._errors)
+        if error.code() in _TOO_LARGE and not _is_shortest(record):
+            return shortened(record, self._errors)
         if error.code() == _NO_PARTITION and record.partition != _ANY_PARTITION:
             log.warning("topics have not the same partitions", topic=record.topic, partition=record.partition)
             return [record._replace(partition=_ANY_PARTITION)]
@@ -258,6 +261,22 @@ class TransactionWriter:
 
 def _refused_words(topic: str, error: KafkaError) -> str:
     return f"the broker refuses answers in topic {topic}: {error.str()}"
+
+
+def _is_shortest(record: OutgoingRecord) -> bool:
+    return record.key is None and bool(headers.first(record.headers, headers.CUT))
+
+
+def shortened(record: OutgoingRecord, errors_topic: str) -> list[OutgoingRecord]:
+    """Returns what is written in place of a record that is too large: without the value, then the key.
+
+    Whoever writes a request chooses its key, which may be too large by itself.
+    """
+    if headers.first(record.headers, headers.CUT):
+        log.warning("key too large for the broker", topic=record.topic, size=len(record.key or b""))
+        return [record._replace(key=None)]
+    log.warning("record too large for the broker", topic=record.topic, size=len(record.value))
+    return cut(record, errors_topic)
 
 
 def cut(record: OutgoingRecord, errors_topic: str) -> list[OutgoingRecord]:
