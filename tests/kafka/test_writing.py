@@ -73,10 +73,15 @@ class Narrow(LostAnswers):
         super().__init__("none")
         self.taken = []
 
+    def __len__(self):
+        return 0
+
     def begin_transaction(self):
         self.taken = []
 
     def produce(self, topic, value, key, partition, delivered, headers):
+        if len(value) + len(key or b"") > 100_000:
+            raise BufferError("Local: Queue full")
         if len(value) + len(key or b"") > 1_000:
             raise KafkaException(KafkaError(KafkaError.MSG_SIZE_TOO_LARGE))
         self.taken.append((topic, key, value, dict(headers)))
@@ -103,3 +108,9 @@ def test_a_key_that_is_too_large_is_left_out_and_holds_nothing_up():
         ("t.outputs", None),
     ]
     assert all(told["x-bailie-cut"] == b"100" for _, _, _, told in producer.taken)
+
+
+def test_a_record_that_the_library_has_never_room_for_is_too_large():
+    producer = Narrow()
+    assert TransactionWriter(producer, "errors").write([RECORD._replace(value=b"x" * 200_000)], [], None)
+    assert [told["x-bailie-cut"] for _, _, _, told in producer.taken] == [b"200000"]

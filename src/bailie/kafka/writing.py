@@ -201,7 +201,10 @@ class TransactionWriter:
                     delivered,
                     headers=list(record.headers),
                 )
-            except BufferError:
+            except BufferError as error:
+                if not len(self._producer):  # the room of the library is empty, and too small by itself
+                    self._refusals[index] = KafkaError(KafkaError.MSG_SIZE_TOO_LARGE, str(error))
+                    return
                 self._producer.poll(0.05)
             except KafkaException as error:
                 if error.args[0].code() not in _FOR_ITSELF:
