@@ -281,7 +281,13 @@ def records_answered(broker, topics, expectation):
     broker.write(topics[2], (b"order-1", json.dumps(request).encode()))
     found = {each.key(): each for each in broker.read(topics[1], topics[3], count=7)}
     of_model = json.loads(found[b"order-1"].value())["outputs"][0]["data"]
-    (answer,) = [each for each in broker.read(topics[1]) if each.key() == b"kept.one"]
+    answers = [each for each in broker.read(topics[1]) if each.key() == b"kept.one"]
+    assert len(answers) == 1, [
+        (each.topic(), each.offset(), each.timestamp(), each.headers())
+        for each in (*broker.read(topics[0]), *answers)
+        if each.key() == b"kept.one"
+    ]
+    answer = answers[0]
     message = pb.ModelInferResponse.FromString(answer.value())
     assert from_protobuf(message)["outputs"][0]["data"] == of_model
     return of_model
