@@ -6,6 +6,7 @@ import threading
 
 import pytest
 from confluent_kafka import Consumer, Producer
+from structlog.testing import capture_logs
 from tests.kafka.workers import Worker, only, working
 from tests.support.waiting import until_blocking
 
@@ -202,6 +203,27 @@ def test_a_topic_that_is_followed_no_more_keeps_its_records(kafka, topics):
         assert "later" not in values_of(worker)
         worker.consumer.follow(FollowedTopics(subscription, frozenset({gone})))
         kafka.read(gone.replace("inputs", "outputs"), count=6)
+    finally:
+        worker.consumer.stop()
+        worker.thread.join(20)
+
+
+def test_a_topic_that_was_paused_and_goes_and_comes_back_is_read(kafka, topics):
+    """The client library keeps a partition paused that is taken and given again."""
+    here, back = f"{topics}.inputs", f"{topics}.back.inputs"
+    kafka.make(back, back.replace("inputs", "outputs"))
+    kafka.write(back, b"waits")
+    worker = Worker(kafka, topics)
+    worker.consumer.follow(FollowedTopics((here, back), frozenset({here})))
+    worker.thread.start()
+    try:
+        kafka.write(here, b"first")
+        kafka.read(here.replace("inputs", "outputs"), count=1, isolation="read_uncommitted")
+        with capture_logs() as lines:
+            worker.consumer.follow(only(here))
+            until_blocking(lambda: "partitions given" in {line["event"] for line in lines})
+        worker.consumer.follow(only(here, back))
+        until_blocking(lambda: "waits" in values_of(worker))
     finally:
         worker.consumer.stop()
         worker.thread.join(20)

@@ -331,6 +331,8 @@ class _Session:
         # At once: the look that brings partitions may bring their first records, too.
         unread = [each for each in partitions if each.topic not in self._followed.topics]
         self._consumer.pause(unread)
+        # The library keeps a partition paused that was paused here when it was taken away.
+        self._consumer.resume([each for each in partitions if each.topic in self._followed.topics])
         self._paused = self._paused.difference(_named(partitions)).union(_named(unread))
 
     def _revoked(self, _: Consumer, partitions: list[TopicPartition]) -> None:
