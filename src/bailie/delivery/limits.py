@@ -3,8 +3,8 @@
 Called by `progress`. A limit of latency is one of a share, too: that the candidate's 95th percentile is below
 a time says that at most 5 % of its answers take longer. Requests whose callers left have no time; that there
 are more of them than of the default's is a limit of its own, so that a candidate that hangs is found, and a
-caller who leaves on purpose, which meets both alike, is not taken for a fault of one. Who has named one of
-the two does not meet both alike, and has no part in what breaks that limit.
+caller who leaves on purpose, which meets both alike, is not taken for a fault of one. A caller who has
+named one of the two does not meet both alike, and has no part in the requests that break that limit.
 """
 
 from __future__ import annotations

@@ -273,7 +273,7 @@ def _is_shortest(record: OutgoingRecord) -> bool:
 def shortened(record: OutgoingRecord, errors_topic: str) -> list[OutgoingRecord]:
     """Returns what is written in place of a record that is too large: without the value, then the key.
 
-    Whoever writes a request chooses its key, which may be too large by itself.
+    The key is the choice of the request's writer, and may be too large by itself.
     """
     if headers.first(record.headers, headers.CUT):
         log.warning("key too large for the broker", topic=record.topic, size=len(record.key or b""))
