@@ -337,6 +337,18 @@ def test_a_load_that_fails_ends_the_sleep_in_words(seen):
     assert condition(seen, "Ready")[0] == "False"
 
 
+def test_a_model_that_is_deleted_while_a_request_for_it_waits_keeps_no_server(seen):
+    seen.fall_asleep()
+    seen.ask()
+    seen.step()
+    assert seen.number == (1, "ModelsWait")
+    del seen.models["iris"]
+    seen.step()
+    seen.step()
+    assert "iris" not in seen.publisher.table.entries
+    assert not seen.engine.result.server_scaling["mlserver"].reason.startswith("ModelsWait")
+
+
 def test_a_load_that_failed_before_the_sleep_ends_no_wait(seen):
     seen.apply(2)
     seen.agents.connect(ReplicaId("mlserver", 1), **KEEPS)
