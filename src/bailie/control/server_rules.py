@@ -114,7 +114,8 @@ def _parsed(manifest: Mapping[str, Any], but: str = "") -> Server | None:
 
 def slept(manifest: Mapping[str, Any]) -> bool:
     """Says whether the scheduler itself has brought a Server to zero replicas."""
-    stated = (manifest.get("spec") or {}).get("replicas")
+    spec = manifest.get("spec")
+    stated = spec.get("replicas") if isinstance(spec, dict) else None
     return stated == 0 and scaler_of(manifest["metadata"].get("managedFields") or ()) == SCALER
 
 
