@@ -52,7 +52,7 @@ async def test_process_behind_a_port():
 async def seen(memory):
     """Looks until the process is found: other tests' processes come and go meanwhile."""
     async with asyncio.timeout(20):
-        while not (found := await memory.read()).process:
+        while not (found := await memory.read()).process:  # noqa: ASYNC110 - nothing tells of a process
             await asyncio.sleep(0.05)
     return found
 
