@@ -23,9 +23,9 @@ NAME = "flower.experiment"
 STAYS = {"rose": ("x-seldon-route", ":rose_2:"), "iris": ("x-seldon-route", ":iris_1:")}
 SHORT = 0.3
 """Seconds until an impatient caller leaves."""
-CALLS = 50
-"""Calls whose deadline the server sees pass at the moment at which their callers leave. Of very many that are
-left at once Envoy and server close the connection."""
+CALLS = 200
+"""Calls whose deadline the server sees pass at the moment at which their callers leave; after 250 that are
+left within a second Envoy closes a connection."""
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -124,7 +124,6 @@ async def test_grpc_after_the_headers(world):
     await grows(mesh, before, "rose_2", "grpc", "Canceled")
 
 
-@pytest.mark.xfail(strict=False, reason="on a busy machine the server closes the connection first")
 async def test_deadlines_that_pass_are_no_failures(world):
     _, mesh, _, _ = world
     before = await counted(mesh)
@@ -210,7 +209,6 @@ async def test_a_server_that_is_gone_fails_for_its_version(world):
     await grows(mesh, before, "rose_7", "rest", "503")
 
 
-@pytest.mark.xfail(strict=False, reason="on a busy machine the server closes the connection first")
 async def test_the_scheduler_knows_of_each_request_once(world):
     gateway, mesh, _, _ = world
     expected = await counted(mesh)

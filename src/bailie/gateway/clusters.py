@@ -38,6 +38,10 @@ HTTP_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 PREVIOUS_HOSTS = "envoy.extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate"
 WINDOW = 16 * 1024 * 1024
 """HTTP/2 flow-control window in bytes; a smaller one makes large requests wait for round trips."""
+MOST_UPDATES = 10_000
+"""Updates of HTTP/2 windows that a server may send for each frame of data that it has got. gRPC servers send
+some for each stream, also for one without a message. Beyond Envoy's default of 10, callers who open such
+streams would make Envoy close the connection, and with it the calls of all others."""
 
 
 class Protocol(Enum):
@@ -139,7 +143,11 @@ def ejection() -> dict[str, Any]:
 def _protocol_options(protocol: Protocol) -> dict[str, Any]:
     options: dict[str, Any] = {"@type": descriptors.type_url(HTTP_OPTIONS), "retry_policy": retry_policy()}
     if protocol is Protocol.GRPC:
-        windows = {"initial_stream_window_size": WINDOW, "initial_connection_window_size": 2 * WINDOW}
+        windows = {
+            "initial_stream_window_size": WINDOW,
+            "initial_connection_window_size": 2 * WINDOW,
+            "max_inbound_window_update_frames_per_data_frame_sent": MOST_UPDATES,
+        }
         options["explicit_http_config"] = {"http2_protocol_options": windows}
     else:
         trailers = {"enable_trailers": True} if protocol is Protocol.GRPC_ON_HTTP1 else {}
