@@ -55,6 +55,7 @@ class Central:
 
     @contextlib.asynccontextmanager
     async def further(self, namespace, leads):
+        assert leads()
         short = next(short for short, name in self.names.items() if name == namespace)
         self.publishers[short], self.leads[short] = RecordingPublisher(), leads
         try:
@@ -112,7 +113,7 @@ async def test_a_further_namespace_is_served_whatever_becomes_of_another(namespa
         replica(central, namespace, "central").running(),
     ):
         await namespace.ready()
-        await until(central.leads["b"])
+        assert central.leads["b"]()
         assert one.loads == ["iris_1"]
         assert central.publishers["b"].backends("iris") == {"iris_1": {"mlserver-0"}}
         assert "iris" not in central.publishers["central"].table.entries
