@@ -98,3 +98,18 @@ def test_the_room_of_headers_is_there_again_after_the_acknowledgement():
         until_blocking(lambda: heard)
         assert heard == [""]
         assert found._heads == 0
+
+
+def test_errors_of_a_broker_that_is_away_are_no_records_that_wait():
+    """Each attempt to connect gives the library an error to tell, until its queue is looked at again."""
+    seen = set()
+    dead = {"bootstrap.servers": "127.0.0.1:1", "reconnect.backoff.ms": "1", "reconnect.backoff.max.ms": "5"}
+    settings = KafkaSettings(common=dead)
+    found = Journal(settings, "gateway-0", JournalLimits(), lambda _: 1_000_000)
+    found.put((record(),) * 3)
+    end = time.monotonic() + 1.5
+    while time.monotonic() < end:
+        seen.add(found.waiting)
+        time.sleep(0.001)
+    found.close(0)
+    assert seen == {3}

@@ -121,8 +121,8 @@ class Journal:
         self._queue: queue.SimpleQueue[_Together | None] = queue.SimpleQueue()
         self._hurry = threading.Event()
         """Set where records are not to wait for others."""
-        # Each is counted by one thread alone: those given by the event loop's, those taken by the own one.
-        self._given = self._given_bytes = self._taken = self._taken_bytes = 0
+        # Each is counted by one thread alone: those given by the event loop's, the others by the own one.
+        self._given = self._given_bytes = self._taken = self._taken_bytes = self._ended = 0
         self._heads = 0
         """Bytes of keys and headers that wait for the broker."""
         self.counts = JournalCounts()
@@ -136,7 +136,7 @@ class Journal:
         waiting, held = self._given - self._taken, self._given_bytes - self._taken_bytes
         if waiting + len(records) > self._limits.records or held + size > self._limits.size:
             for _ in records:
-                self._lose(entry, "no room for it before it was written")
+                self._drop(entry, "no room for it before it was written")
             return
         self._given += len(records)
         self._given_bytes += size
@@ -146,8 +146,8 @@ class Journal:
 
     @property
     def waiting(self) -> int:
-        """How many records are neither written nor dropped."""
-        return self._given - self._taken + len(self._producer)
+        """How many records are neither written nor dropped; the length of the library counts its errors."""
+        return self._given - self._ended
 
     def close(self, seconds: float) -> None:
         """Writes what is there, for so many seconds at most, and ends the thread."""
@@ -254,6 +254,7 @@ class Journal:
         self._heads -= record.head
         if error is None:
             self.counts.written += 1
+            self._ended += 1
             self._settle(entry, "")
         elif size and error.code() == KafkaError.MSG_SIZE_TOO_LARGE:
             self._send(entry, _cut(record, size), b"")
@@ -261,6 +262,10 @@ class Journal:
             self._lose(entry, words_of(error))
 
     def _lose(self, entry: _Together, words: str) -> None:
+        self._ended += 1
+        self._drop(entry, words)
+
+    def _drop(self, entry: _Together, words: str) -> None:
         self.counts.lose(words)
         self._settle(entry, words)
 
