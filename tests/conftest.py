@@ -105,6 +105,7 @@ SLOW = (
     "gateway/test_cancelled_requests.py",
     "gateway/test_request_reports.py",
     "gateway/test_server_windows.py",
+    "gateway/test_hasty_callers.py",
     "dataflow/test_flow.py",
     "chaos/test_deletion.py",
     "workloads/node/test_adoption.py",

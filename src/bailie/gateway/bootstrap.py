@@ -44,6 +44,14 @@ MAX_CONNECTIONS = 10_000
 HEAP_SHARE = 0.8
 """Of the memory; the rest is for the program, its threads, and memory that malloc has not given back."""
 BOOTSTRAP = "envoy.config.bootstrap.v3.Bootstrap"
+RUNTIME = {
+    **tracing.RUNTIME,
+    "http.max_requests_per_io_cycle": 1,
+    "overload.premature_reset_total_stream_count": 2**32,
+}
+"""Callers who leave before they have an answer. By default Envoy closes an HTTP/2 connection with 250 such
+requests that were less than a second old, and behind an ingress that breaks the requests of all others on it.
+Here each connection has its turn with one request instead, so that a flood of them waits for itself."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,7 +101,7 @@ def envoy_bootstrap(settings: EnvoySettings) -> dict[str, Any]:
         "stats_flush_interval": f"{request_reports.FLUSH_SECONDS}s",
         "stats_eviction_interval": f"{request_metrics.IDLE_SECONDS}s",
         "stats_config": {"histogram_bucket_settings": [request_metrics.buckets()]},
-        "layered_runtime": {"layers": [{"name": "static", "static_layer": tracing.RUNTIME}]},
+        "layered_runtime": {"layers": [{"name": "static", "static_layer": RUNTIME}]},
     }
     descriptors.parse(config, BOOTSTRAP)
     return config

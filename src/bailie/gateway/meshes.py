@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 PREFIX = "mesh/"
 """Begins the names of clusters of other meshes, and of no others."""
+MOST_OF_A_CONNECTION = 200
+"""Requests on a connection to the other mesh, before another one is made. Envoy's default closes a connection
+after 250 whose callers left, and with it the requests of all others on it."""
 MOST_REQUESTS = 10_000
 """Requests that one Envoy may have in progress at another mesh: as many as it has callers by default."""
 
@@ -75,5 +78,8 @@ def _protocol_options() -> dict[str, Any]:
         "retry_policy": retry_policy(),
         "use_downstream_protocol_config": {"http_protocol_options": {}, "http2_protocol_options": windows},
         # Shorter than a mesh keeps a connection without a request (listener.IDLE_TIMEOUT, an hour in Envoy).
-        "common_http_protocol_options": {"idle_timeout": "60s"},
+        "common_http_protocol_options": {
+            "idle_timeout": "60s",
+            "max_requests_per_connection": MOST_OF_A_CONNECTION,
+        },
     }
