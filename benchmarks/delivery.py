@@ -1,10 +1,11 @@
 """Deliveries under traffic: is a candidate that begins to fail taken back, and a good one promoted?
 
-`bailie up` with two schedulers and two Models of which each fails while a file is there; 100 requests a
-second, half REST and half gRPC, to an Experiment that is a delivery. In turn, again and again: a good
-candidate until it is promoted, one that begins to fail at 20 %, and both with the leading scheduler killed
-on the way. Printed are the seconds until the last failed request, and the requests that failed beside the
-candidate's share of all. Ends everything that it started.
+`bailie up` with two schedulers and two Models of which each fails or hangs while a file is there; 100
+requests a second, half REST and half gRPC, to an Experiment that is a delivery. In turn, again and again: a
+good candidate until it is promoted, one that begins to fail at 20 %, one that begins to hang, whose callers
+leave after a second, and all of them with the leading scheduler killed on the way. Printed are the seconds
+until the last failed request, and the requests that failed beside the candidate's share of all. Ends
+everything that it started.
 """
 
 from __future__ import annotations
@@ -34,12 +35,15 @@ if TYPE_CHECKING:
 NAME = "delivered"
 OLD, NEW = "of-old", "of-new"
 BREAKABLE = """
+import asyncio
 from pathlib import Path
 from mlserver import MLModel
 from mlserver.types import InferenceResponse, ResponseOutput
 class Breakable(MLModel):
     async def predict(self, payload):
         if Path({flag!r}).exists():
+            if "hangs" in Path({flag!r}).read_text():
+                await asyncio.sleep(60)
             raise RuntimeError("as the benchmark wants it")
         answer = ResponseOutput(name="out", shape=[1], datatype="INT64", data=[1])
         return InferenceResponse(model_name=self.name, outputs=[answer])
@@ -47,12 +51,19 @@ class Breakable(MLModel):
 RATE = 100.0
 SHARE = 20
 BACK_SECONDS = 10.0
+PATIENCE = 1.0
+"""Seconds after which a caller leaves who has no answer."""
+WAYS = {"fail": "MoreErrors", "hang": "MoreCancelled"}
+"""How a candidate goes wrong, and the reason for which it is taken back."""
 GOOD = f"steps={SHARE}%:5s,50%:5s max-more-errors=2%"
 LONG = f"steps={SHARE}%:1h max-more-errors=2%"
 
 
 def breakable(folder: Path) -> Path:
-    """Writes a Model that fails while a file beside its folder exists; returns the path of that file."""
+    """Writes a Model that fails while a file beside its folder exists, or hangs where the file says so.
+
+    Returns the path of that file.
+    """
     flag = folder.with_name(f"{folder.name}-fails")
     folder.mkdir(parents=True)
     (folder / "breakable.py").write_text(BREAKABLE.format(flag=str(flag)))
@@ -148,17 +159,19 @@ class Trial:
         self.judged(f"a good candidate is promoted{_words(kill)}", held, detail)
         await self.end()
 
-    async def taken_back(self, *, kill: bool) -> Failing:
-        """A candidate that begins to fail at its share, until nobody sees that any more."""
+    async def taken_back(self, way: str, *, kill: bool) -> Failing:
+        """A candidate that begins to go wrong at its share, until nobody sees that any more."""
         await self.deliver(LONG)
         await self.says("Step1")
         await asyncio.sleep(15)
         self.callers.notes = notes = ShareNotes()
-        self.flag.touch()
-        found = await failing(notes, lambda: self.says("MoreErrors"), self.kill_leader if kill else None)
+        self.flag.write_text(f"{way}s")
+        found = await failing(notes, lambda: self.says(WAYS[way]), self.kill_leader if kill else None)
         held = found.seconds <= BACK_SECONDS and found.failed <= found.allowed
         detail = f"{found.seconds:.1f} s, {found.failed} of {found.sent} requests failed"
-        self.judged(f"a candidate that begins to fail at {SHARE} % is taken back{_words(kill)}", held, detail)
+        self.judged(
+            f"a candidate that begins to {way} at {SHARE} % is taken back{_words(kill)}", held, detail
+        )
         self.flag.unlink()
         await self.end()
         return found
@@ -203,9 +216,9 @@ async def measure(options: argparse.Namespace) -> int:
         breakable(running.models / "old")
         where = running.inference()
         # By the default's name, whose callers are shared only while there is an experiment.
-        task = ShareTask(http=where["http"], grpc=where["grpc"], name=OLD, request=REQUEST)
+        task = ShareTask(http=where["http"], grpc=where["grpc"], name=OLD, request=REQUEST, patience=PATIENCE)
         async with Client.from_kubeconfig(running.kubeconfig) as client:
-            callers = ShareCallers(task, rate=RATE, connections=5, grpc_connections=5)
+            callers = ShareCallers(task, rate=RATE, connections=15, grpc_connections=15)
             trial = Trial(client, running, callers, flag)
             for name, folder in ((OLD, "old"), (NEW, "new")):
                 await trial.model(name, running.models / folder)
@@ -219,17 +232,20 @@ async def measure(options: argparse.Namespace) -> int:
 
 async def _rounds(trial: Trial, rounds: int) -> None:
     for kill in (False, True):
-        found = []
+        found: dict[str, list[Failing]] = {way: [] for way in WAYS}
         for _ in range(rounds):
             await trial.promoted(kill=kill)
-            found.append(await trial.taken_back(kill=kill))
-        seconds = [each.seconds for each in found]
-        share = sum(each.failed for each in found) / max(1, sum(each.sent for each in found))
-        print(
-            f"     taken back{_words(kill)}: median {statistics.median(seconds):.1f} s,"
-            f" longest {max(seconds):.1f} s; {100 * share:.1f} % of the requests failed",
-            flush=True,
-        )
+            for way, failings in found.items():
+                failings.append(await trial.taken_back(way, kill=kill))
+        for way, failings in found.items():
+            seconds = [each.seconds for each in failings]
+            share = sum(each.failed for each in failings) / max(1, sum(each.sent for each in failings))
+            print(
+                f"     a candidate that begins to {way} is taken back{_words(kill)}:"
+                f" median {statistics.median(seconds):.1f} s, longest {max(seconds):.1f} s;"
+                f" {100 * share:.1f} % of the requests failed",
+                flush=True,
+            )
 
 
 def main(arguments: Sequence[str]) -> None:

@@ -33,7 +33,7 @@ from tests.support.upstream.install import upstream_ground
 from bailie.api.kinds import MODEL, POD, SERVER
 from bailie.manifests.rbac import namespace_manifests
 from bailie.migration.seldon_steps import SELDON_STEPS
-from benchmarks.aside import starts_aside
+from benchmarks.aside import works_aside
 from benchmarks.move_commands import Commands
 from benchmarks.steady import Tally, steady
 
@@ -193,7 +193,9 @@ async def measure(options: argparse.Namespace, folder: Path) -> Move:
             await move.rest(options.seconds)
             if options.beside:
                 await move.beside(home)
-            aside = starts_aside(place.admin, facts.namespace) if options.aside else contextlib.nullcontext()
+            aside: contextlib.AbstractAsyncContextManager[None] = contextlib.nullcontext()
+            if options.aside:
+                aside = works_aside(place.admin, facts.namespace, home)
             async with aside:
                 await moved(move, options)
             await move.stop()
@@ -300,7 +302,8 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument(
         "--aside",
         action="store_true",
-        help="Bailie's pods start on processor time that nobody else wants, as on other machines; needs root",
+        help="what answers no requests works on processor time that nobody else wants, as on other machines;"
+        " needs root",
     )
     parser.add_argument(
         ONE_BY_ONE,

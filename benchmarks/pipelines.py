@@ -2,10 +2,11 @@
 
     python -m benchmarks pipelines [--rounds 12] [--seconds 1.5] [--connections 1 16] [--protocols rest grpc]
 
-A real MLServer, Envoy and pipeline gateway, and beside them a router of another make (`router`) that calls
-the same three steps for a request over REST. The variants take turns in short rounds, in another order each
-time; a ratio or difference is the median of those of the rounds. The processor time is the gateway's or the
-router's own.
+A real MLServer, Envoy and pipeline gateway, and beside them two that call the same three steps for a request
+over REST: a router of another make (`router`), and one that passes prepared bytes on and looks at none
+(`bare_sockets`), the floor of any gateway in Python's event loop. The variants take turns in short rounds, in
+another order each time; a ratio or difference is the median of those of the rounds. The processor time is the
+gateway's, or that of what stands in its place.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ ADDRESSES = tuple(f"127.{net}.{os.getpid() >> 8 & 255}.{os.getpid() & 255}" for 
 """Loopback addresses of this run's own, for gateways have fixed ports."""
 ADDRESS = ADDRESSES[0]
 STEPS = ("a", "b", "c")
-ROUTER = "three, router"
+ROUTER, SOCKETS = "three, router", "three, sockets"
 ONE = {"steps": [{"name": "a"}], "output": {"steps": ["a"]}}
 THREE = {
     "steps": [
@@ -54,9 +55,11 @@ THREE = {
 }
 """Each step has the request's data and waits for the step before, so that any model can be a step."""
 SPECS = {"one": ONE, "three": THREE}
-GATEWAY_LOG, ROUTER_LOG = "gateway.log", "router.log"
-VARIANTS = {"direct": "a", "one step": "one.pipeline", "three steps": "three.pipeline", ROUTER: "router"}
-"""The name that each variant is asked by."""
+GATEWAY_LOG, ROUTER_LOG, SOCKETS_LOG = "gateway.log", "router.log", "sockets.log"
+OWN = {"direct": "a", "one step": "one.pipeline", "three steps": "three.pipeline"}
+BESIDE = {ROUTER: "router", SOCKETS: "sockets"}
+VARIANTS = OWN | BESIDE
+"""The name that each variant is asked by; those beside know REST alone."""
 
 ONE_STEP_MS = {"rest": 0.6, "grpc": 1.0}
 PROCESSOR_MS = {"rest": 0.10, "grpc": 0.25}
@@ -82,6 +85,11 @@ class Processes(NamedTuple):
 
     gateway: psutil.Process
     router: psutil.Process
+    sockets: psutil.Process
+
+    def of(self, variant: str) -> psutil.Process:
+        """Returns the process whose processor time is that of a variant."""
+        return {ROUTER: self.router, SOCKETS: self.sockets}.get(variant, self.gateway)
 
 
 @contextmanager
@@ -129,13 +137,23 @@ def router(folder: Path, port: int, envoy: int) -> Iterator[psutil.Process]:
         yield psutil.Process(running.pid)
 
 
-def table(http: int, rpc: int, router_port: int) -> RoutingTable:
-    """Returns routes of the steps, which are one model, of the pipelines, and of the router."""
+@contextmanager
+def sockets(folder: Path, port: int, envoy: int) -> Iterator[psutil.Process]:
+    """Runs what passes prepared bytes on, at a port."""
+    script = Path(__file__).with_name("bare_sockets.py")
+    words = [sys.executable, str(script), "127.0.0.1", str(port), str(envoy), str(len(STEPS))]
+    with stack.process(words, folder / SOCKETS_LOG) as running:
+        yield psutil.Process(running.pid)
+
+
+def table(http: int, rpc: int, beside: Mapping[str, int]) -> RoutingTable:
+    """Returns routes of the steps, which are one model, of the pipelines, and by name of the ports beside."""
     server = ReplicaEndpoint("mlserver-0", "127.0.0.1", http, rpc)
     runs = ReplicaEndpoint("seldon-pipelinegateway-0", ADDRESS, 9000, 9000)
-    beside = ReplicaEndpoint("router-0", "127.0.0.1", router_port, router_port)
     entries = {name: Route((Backend(stack.MODEL, 1, (server,)),)) for name in STEPS}
-    entries["router"] = Route((Backend("router_1", 1, (beside,)),))
+    for name, port in beside.items():
+        replica = ReplicaEndpoint(f"{name}-0", "127.0.0.1", port, port)
+        entries[name] = Route((Backend(f"{name}_1", 1, (replica,)),))
     entries |= {
         f"{name}.pipeline": Route((Backend(f"{name}.pipeline_1", 1, (runs,)),)) for name in ("one", "three")
     }
@@ -155,12 +173,12 @@ async def rounds_of(
     port: int, case: Case, *, options: argparse.Namespace, processes: Processes
 ) -> tuple[Rounds, dict[str, float]]:
     """Returns each variant's rounds, and the processor time of its process by variant."""
-    names = [name for name in VARIANTS if case.protocol == "rest" or name != ROUTER]
+    names = list(VARIANTS if case.protocol == "rest" else OWN)
     found: Rounds = {name: [] for name in names}
     cpu = dict.fromkeys(names, 0.0)
     for _ in range(options.rounds):
         for name in random.sample(names, len(names)):
-            process = processes.router if name == ROUTER else processes.gateway
+            process = processes.of(name)
             before = stack.cpu_seconds(process)
             found[name].append(await round_of(port, VARIANTS[name], case, options.seconds))
             cpu[name] += stack.cpu_seconds(process) - before
@@ -203,6 +221,8 @@ def judge(found: Figures, case: Case, rounds: Rounds, cpu: Mapping[str, float]) 
         for figure in ("p50", "rate"):
             value = ratio(rounds, "three steps", ROUTER, figure)
             found.note(f"{case}, three steps, {figure} of the router's", value)
+        floor = ratio(rounds, SOCKETS, "direct", "p50") / 3
+        found.note(f"{case}, prepared bytes alone, p50 of that of three calls", floor)
 
 
 def told(case: Case, rounds: Rounds) -> str:
@@ -221,16 +241,18 @@ async def measure(options: argparse.Namespace) -> Figures:
         folder = Path(running.enter_context(tempfile.TemporaryDirectory()))
         stack.train(folder)
         http, rpc, _ = await running.enter_async_context(stack.mlserver(folder))
-        plane, beside = Gateway(), free_port()
+        plane, beside = Gateway(), {name: free_port() for name in BESIDE.values()}
         plane.publish(table(http, rpc, beside))
         port = await running.enter_async_context(stack.bailie_envoy(folder, plane))
         processes = Processes(
             running.enter_context(pipeline_gateway(folder, port)),
-            running.enter_context(router(folder, beside, port)),
+            running.enter_context(router(folder, beside["router"], port)),
+            running.enter_context(sockets(folder, beside["sockets"], port)),
         )
         url = f"http://127.0.0.1:{port}/v2/models"
         await stack.answers(f"{url}/three.pipeline/ready", folder / GATEWAY_LOG)
         await stack.answers(f"{url}/router/ready", folder / ROUTER_LOG)
+        await stack.answers(f"{url}/sockets/ready", folder / SOCKETS_LOG)
         for case in itertools.starmap(Case, itertools.product(options.connections, options.protocols)):
             rounds, cpu = await rounds_of(port, case, options=options, processes=processes)
             print(told(case, rounds), flush=True)

@@ -10,7 +10,7 @@ import asyncio
 import json
 import time
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import sqrt
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -68,7 +68,10 @@ def off(counted: Mapping[str, int], weights: Mapping[str, int]) -> dict[str, flo
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ShareTask:
-    """What the callers ask: `http` and `grpc` are addresses as `bailie status` gives them."""
+    """What the callers ask: `http` and `grpc` are addresses as `bailie status` gives them.
+
+    `patience`: the seconds after which a caller leaves without an answer.
+    """
 
     http: str
     grpc: str
@@ -76,6 +79,7 @@ class ShareTask:
     request: Mapping[str, Any]
     route: str = ""
     """The header that each request has."""
+    patience: float = _PATIENCE_SECONDS
 
 
 class ShareCallers:
@@ -110,16 +114,24 @@ class ShareCallers:
         await caller.close()
 
 
-async def asked(task: ShareTask, total: int, *, over_grpc: bool, connections: int = 8) -> ShareNotes:
-    """Sends `total` requests as fast as they are answered, and returns what came."""
+async def asked(
+    task: ShareTask, total: int, *, over_grpc: bool, connections: int = 8, also: Sequence[str] = ()
+) -> ShareNotes:
+    """Sends `total` requests as fast as they are answered; returns what came.
+
+    Each connection asks for the task's model and those of `also` by turns.
+    """
     notes, left = ShareNotes(), iter(range(total))
     make = GrpcCaller if over_grpc else RestCaller
+    tasks = [task, *(replace(task, name=name) for name in also)]
 
     async def one() -> None:
-        caller: RestCaller | GrpcCaller = make(task)
-        for _ in left:
-            caller = await _noted(caller, notes, task)
-        await caller.close()
+        callers: list[RestCaller | GrpcCaller] = [make(each) for each in tasks]
+        for number in left:
+            turn = number % len(tasks)
+            callers[turn] = await _noted(callers[turn], notes, tasks[turn])
+        for caller in callers:
+            await caller.close()
 
     await asyncio.gather(*(one() for _ in range(connections)))
     return notes
@@ -131,7 +143,7 @@ async def _noted(
     """Sends one request; returns the caller, or after a failure one with a connection of its own."""
     sent = time.monotonic()
     try:
-        async with asyncio.timeout(_PATIENCE_SECONDS):
+        async with asyncio.timeout(task.patience):
             model, outputs = await caller.ask()
     except OSError as error:  # TimeoutError is one
         notes.failures.append(f"{type(caller).__name__}: {error or type(error).__name__}")

@@ -92,10 +92,12 @@ async def cluster_dns(endpoints: Endpoints) -> AsyncIterator[str]:
 async def service_address(endpoints: Endpoints, service: str, port: int) -> AsyncIterator[str]:
     """Forwards connections to `port` of a ready pod of the Service; the value is `address:port` here.
 
-    A process of its own does it, so that nothing that a test does delays a request.
+    A process of its own does it, in a session of its own, so that nothing that a test does delays a request.
     """
     words = (sys.executable, "-m", __name__, str(endpoints.folder), endpoints.namespace, service, str(port))
-    process = await asyncio.create_subprocess_exec(*words, cwd=ROOT, stdout=asyncio.subprocess.PIPE)
+    process = await asyncio.create_subprocess_exec(
+        *words, cwd=ROOT, stdout=asyncio.subprocess.PIPE, start_new_session=True
+    )
     assert process.stdout is not None
     try:
         async with asyncio.timeout(DEADLINE):
