@@ -1,4 +1,4 @@
-"""Closed-loop load: each connection sends its next request when the last one is answered.
+"""Closed-loop load: each connection sends its next request when the last one is answered, or a pause later.
 
 Called by the benchmarks. The HTTP client is a bare protocol, because on a machine with two cores the client
 takes its time from what it measures.
@@ -51,8 +51,11 @@ class Measured:
 class _Connection(asyncio.Protocol):
     """Sends one prepared request again and again, until the deadline."""
 
-    def __init__(self, request: bytes, until: float, latencies: list[float], bodies: set[bytes]) -> None:
+    def __init__(
+        self, request: bytes, until: float, latencies: list[float], bodies: set[bytes], pause: float
+    ) -> None:
         self.request, self.until, self.latencies, self.bodies = request, until, latencies, bodies
+        self.pause = pause
         self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.data = b""
 
@@ -81,10 +84,12 @@ class _Connection(asyncio.Protocol):
         self.latencies.append(now - self.start)
         self.bodies.add(body)
         self.data = b""
-        if now < self.until:
-            self._send()
-        else:
+        if now >= self.until:
             self._end(None)
+        elif self.pause:
+            asyncio.get_running_loop().call_later(self.pause, self._send)
+        else:
+            self._send()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._end(exc or ConnectionError("the connection was closed"))
@@ -99,9 +104,19 @@ class _Connection(asyncio.Protocol):
 
 
 async def rest(
-    port: int, path: str, body: bytes, *, connections: int, seconds: float, host: str = "127.0.0.1"
+    port: int,
+    path: str,
+    body: bytes,
+    *,
+    connections: int,
+    seconds: float,
+    host: str = "127.0.0.1",
+    pause: float = 0.0,
 ) -> Measured:
-    """Posts `body` to `path` of `host`:`port`; any answer but 200 raises RuntimeError."""
+    """Posts `body` to `path` of `host`:`port`; any answer but 200 raises RuntimeError.
+
+    `pause`: seconds from an answer to the next request of its connection.
+    """
     head = f"POST {path} HTTP/1.1\r\nHost: bench\r\nContent-Type: application/json\r\n"
     request = f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body
     latencies: list[float] = []
@@ -110,7 +125,7 @@ async def rest(
     loop = asyncio.get_running_loop()
     made = [
         await loop.create_connection(
-            lambda: _Connection(request, start + seconds, latencies, bodies), host, port
+            lambda: _Connection(request, start + seconds, latencies, bodies, pause), host, port
         )
         for _ in range(connections)
     ]

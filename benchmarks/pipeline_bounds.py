@@ -15,7 +15,6 @@ import argparse
 import asyncio
 import json
 import random
-import statistics
 import sys
 import tempfile
 from contextlib import AsyncExitStack, contextmanager
@@ -51,6 +50,8 @@ LARGE_BYTES, MIDDLE_BYTES = 1_000_000, 64 << 10
 COST_MS, LARGE_MS = 0.10, 5.0
 LARGE_MIB, GROWTH_MIB = 150.0, 5.0
 SIDE_P99 = 1.1
+PAUSE = 0.02
+"""Seconds from an answer to a caller's next request."""
 WARM_UP_SECONDS = 25.0
 """Until the gateway remembers as many traces as it ever does."""
 _MIB = 1 << 20
@@ -157,7 +158,10 @@ def side_routes(model_port: int) -> RoutingTable:
 
 
 async def sides(folder: Path, found: Figures, seconds: float, rounds: int = 8) -> None:
-    """Asks a pipeline with and without side branches that do harm, in turn."""
+    """Asks a pipeline with and without side branches that do harm, in turn.
+
+    Callers pause: those of a closed loop would wait for the processor that one more call takes.
+    """
     plane = Gateway()
     measured: dict[str, list[load.Measured]] = {name: [] for name in side_specs()}
     async with AsyncExitStack() as running:
@@ -169,16 +173,20 @@ async def sides(folder: Path, found: Figures, seconds: float, rounds: int = 8) -
         for _ in range(rounds):
             for name in random.sample(list(measured), len(measured)):
                 path = f"/v2/models/{name}.pipeline/infer"
-                one = load.rest(port, path, BODY, connections=2, seconds=seconds / len(measured))
+                one = load.rest(port, path, BODY, connections=2, seconds=seconds / 2, pause=PAUSE)
                 measured[name].append(await one)
     right = {body for each in measured[PLAIN] for body in each.bodies}
     for side in SIDES:
         beside = measured[f"beside-{side}"]
         other = [str(body) for each in beside for body in each.bodies if body not in right]
         found.nothing(f"{side}: changed answers", other)
-        pairs = zip(beside, measured[PLAIN], strict=True)
-        p99 = statistics.median(with_side.p99 / plain.p99 for with_side, plain in pairs)
+        p99 = _together(beside).p99 / _together(measured[PLAIN]).p99
         found.figure(f"{side}: p99, of that without it", p99, SIDE_P99, "")
+
+
+def _together(rounds: Sequence[load.Measured]) -> load.Measured:
+    latencies = sorted(latency for each in rounds for latency in each.latencies)
+    return load.Measured(latencies, sum(each.seconds for each in rounds))
 
 
 async def killed(folder: Path, found: Figures, seconds: float) -> None:
