@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import grpc
@@ -48,14 +48,22 @@ class Measured:
         return len(self.latencies) / self.seconds
 
 
+@dataclass(slots=True)
+class _Round:
+    """What the connections of one run send, until when, with which pause, and what they have heard."""
+
+    request: bytes
+    until: float
+    pause: float
+    latencies: list[float] = field(default_factory=list)
+    bodies: set[bytes] = field(default_factory=set)
+
+
 class _Connection(asyncio.Protocol):
     """Sends one prepared request again and again, until the deadline."""
 
-    def __init__(
-        self, request: bytes, until: float, latencies: list[float], bodies: set[bytes], pause: float
-    ) -> None:
-        self.request, self.until, self.latencies, self.bodies = request, until, latencies, bodies
-        self.pause = pause
+    def __init__(self, all_of: _Round) -> None:
+        self.all_of = all_of
         self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.data = b""
 
@@ -66,7 +74,7 @@ class _Connection(asyncio.Protocol):
 
     def _send(self) -> None:
         self.start = time.perf_counter()
-        self.transport.write(self.request)
+        self.transport.write(self.all_of.request)
 
     def data_received(self, data: bytes) -> None:
         self.data += data
@@ -81,13 +89,13 @@ class _Connection(asyncio.Protocol):
         now = time.perf_counter()
         if not head.startswith(b"HTTP/1.1 200"):
             self._end(RuntimeError(self.data.decode(errors="replace")))
-        self.latencies.append(now - self.start)
-        self.bodies.add(body)
+        self.all_of.latencies.append(now - self.start)
+        self.all_of.bodies.add(body)
         self.data = b""
-        if now >= self.until:
+        if now >= self.all_of.until:
             self._end(None)
-        elif self.pause:
-            asyncio.get_running_loop().call_later(self.pause, self._send)
+        elif self.all_of.pause:
+            asyncio.get_running_loop().call_later(self.all_of.pause, self._send)
         else:
             self._send()
 
@@ -104,33 +112,31 @@ class _Connection(asyncio.Protocol):
 
 
 async def rest(
-    port: int,
-    path: str,
-    body: bytes,
-    *,
-    connections: int,
-    seconds: float,
-    host: str = "127.0.0.1",
-    pause: float = 0.0,
+    port: int, path: str, body: bytes, *, connections: int, seconds: float, host: str = "127.0.0.1"
 ) -> Measured:
-    """Posts `body` to `path` of `host`:`port`; any answer but 200 raises RuntimeError.
+    """Posts `body` to `path` of `host`:`port`; any answer but 200 raises RuntimeError."""
+    found = _Round(_post(path, body), time.perf_counter() + seconds, 0.0)
+    return await _measured(found, host, port, connections)
 
-    `pause`: seconds from an answer to the next request of its connection.
-    """
+
+async def paced_rest(
+    port: int, path: str, body: bytes, *, connections: int, seconds: float, pause: float
+) -> Measured:
+    """Does so at 127.0.0.1, with a pause in seconds from an answer to the next request of its connection."""
+    found = _Round(_post(path, body), time.perf_counter() + seconds, pause)
+    return await _measured(found, "127.0.0.1", port, connections)
+
+
+def _post(path: str, body: bytes) -> bytes:
     head = f"POST {path} HTTP/1.1\r\nHost: bench\r\nContent-Type: application/json\r\n"
-    request = f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body
-    latencies: list[float] = []
-    bodies: set[bytes] = set()
-    start = time.perf_counter()
-    loop = asyncio.get_running_loop()
-    made = [
-        await loop.create_connection(
-            lambda: _Connection(request, start + seconds, latencies, bodies, pause), host, port
-        )
-        for _ in range(connections)
-    ]
+    return f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body
+
+
+async def _measured(found: _Round, host: str, port: int, connections: int) -> Measured:
+    start, loop = time.perf_counter(), asyncio.get_running_loop()
+    made = [await loop.create_connection(lambda: _Connection(found), host, port) for _ in range(connections)]
     await asyncio.gather(*(protocol.done for _, protocol in made))
-    return Measured(sorted(latencies), time.perf_counter() - start, bodies)
+    return Measured(sorted(found.latencies), time.perf_counter() - start, found.bodies)
 
 
 async def rpc(

@@ -173,7 +173,7 @@ async def sides(folder: Path, found: Figures, seconds: float, rounds: int = 8) -
         for _ in range(rounds):
             for name in random.sample(list(measured), len(measured)):
                 path = f"/v2/models/{name}.pipeline/infer"
-                one = load.rest(port, path, BODY, connections=2, seconds=seconds / 2, pause=PAUSE)
+                one = load.paced_rest(port, path, BODY, connections=2, seconds=seconds / 2, pause=PAUSE)
                 measured[name].append(await one)
     right = {body for each in measured[PLAIN] for body in each.bodies}
     for side in SIDES:

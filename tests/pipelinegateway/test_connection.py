@@ -107,6 +107,16 @@ async def test_a_side_branch_changes_no_answer_and_is_given_up_with_the_time(tmp
         assert engine.budget.used == 0
 
 
+async def test_the_steps_that_an_answer_needs_are_called_before_its_side_branches(tmp_path):
+    sides = [{"name": f"side-{number}"} for number in range(5)]
+    spec = {"steps": [*sides, {"name": "a"}, {"name": "b"}], "output": {"steps": ["a", "b"]}}
+    async with serving() as models, running(tmp_path, models, {"p_1": spec}) as (engine, port):
+        assert (await ask(port)).status == 200
+        assert await engine.finish(5)
+        assert sorted(models.steps()[:2]) == ["a", "b"]
+        assert sorted(models.steps()[2:]) == [each["name"] for each in sides]
+
+
 async def test_failures_of_a_side_branch_are_counted_each_and_logged_at_times(tmp_path):
     spec = {"steps": [{"name": "a"}, {"name": "side"}], "output": {"steps": ["a"]}}
 

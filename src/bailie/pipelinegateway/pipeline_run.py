@@ -103,6 +103,8 @@ class PipelineRun:
         self._calls: dict[tuple[str, int], PendingCall] = {}
         self._spans: dict[tuple[str, int], Span] = {}
         """Of the calls under way, where the request is traced."""
+        self._later: list[Call] = []
+        """Of side branches, until those that the answer needs are on their way."""
         self._routes: dict[bytes, None] = {}
         self._statuses: dict[str, int] = {}
         self._events: list[Event] = []
@@ -185,16 +187,14 @@ class PipelineRun:
         for effect in effects:
             match effect:
                 case Call():
-                    self._call(effect)
+                    self._call_in_turn(effect)
                 case Record(topic, parcel):
                     if self._root.sink is not None:
                         self._root.sink.data(self.served, topic, parcel)
                 case Collect():
                     self.take(self._runs.batches.collect(effect, self.served, self._root))
                 case CancelCall(step, visit):
-                    # An answer of the same turn has taken the call out.
-                    if pending := self._calls.pop((step, visit), None):
-                        self._cancel((step, visit), pending)
+                    self._cancel_call(step, visit)
                 case SetTimer():
                     self._set_timer(effect)
                 case _:
@@ -226,6 +226,20 @@ class PipelineRun:
                 self._root.follow(effect)
             case _:
                 pass
+
+    def _call_in_turn(self, call: Call) -> None:
+        if self._ended is None or self.served.plan.steps[call.step].required:
+            self._call(call)
+            return
+        if not self._later:
+            self._loop.call_soon(self._call_later)
+        self._later.append(call)
+
+    def _call_later(self) -> None:
+        """Begins the calls of side branches, in a turn of the event loop behind those for the answer."""
+        calls, self._later = self._later, []
+        for call in calls:
+            self._call(call)
 
     def _call(self, call: Call) -> None:
         counts, begun, root = self.served.steps[call.step], perf_counter(), self._root
@@ -260,6 +274,12 @@ class PipelineRun:
         if self._spans:
             span = self._spans.pop((event.step, event.visit), None)
             self._runs.spans.tracer.end(span, event.words if isinstance(event, StepFailed) else "")
+
+    def _cancel_call(self, step: str, visit: int) -> None:
+        """Ends a call, unless an answer of the same turn has taken it out."""
+        self._later = [each for each in self._later if (each.step, each.visit) != (step, visit)]
+        if pending := self._calls.pop((step, visit), None):
+            self._cancel((step, visit), pending)
 
     def _cancel(self, key: tuple[str, int], pending: PendingCall) -> None:
         pending.cancel()
@@ -297,6 +317,7 @@ class PipelineRun:
         for key, pending in self._calls.items():
             self._cancel(key, pending)
         self._calls.clear()
+        self._later.clear()
         if self._trace is not None:
             self._runs.traces.end(self._trace)
         self._runs.close(self)
