@@ -46,12 +46,13 @@ HEAP_SHARE = 0.8
 BOOTSTRAP = "envoy.config.bootstrap.v3.Bootstrap"
 RUNTIME = {
     **tracing.RUNTIME,
-    "http.max_requests_per_io_cycle": 1,
+    "http.max_requests_per_io_cycle": 16,
     "overload.premature_reset_total_stream_count": 2**32,
 }
 """Callers who leave before they have an answer. By default Envoy closes an HTTP/2 connection with 250 such
 requests that were less than a second old, and behind an ingress that breaks the requests of all others on it.
-Here each connection has its turn with one request instead, so that a flood of them waits for itself."""
+Here each connection has its turn with a few requests instead, about 2 ms of work, so that a flood waits for
+itself."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
