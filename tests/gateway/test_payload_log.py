@@ -239,7 +239,8 @@ async def test_what_is_no_inference_or_of_another_model_is_not_sent(world, sink)
 async def test_a_part_of_the_requests(world, sink):
     """A request that is sent is sent with its answer; of 100 requests 30 are, within five deviations."""
     mesh, *_ = world
-    await asyncio.gather(*(mesh.http.post(PATH.format("part"), json={}) for _ in range(100)))
+    for _ in range(10):  # few at a time, so that each event finds a place
+        await asyncio.gather(*(mesh.http.post(PATH.format("part"), json={}) for _ in range(10)))
     await until(lambda: len(sink.seen) % 2 == 0 and len(sink.seen) >= 14, "events in pairs")
     await asyncio.sleep(0.2)
     kinds = {}
