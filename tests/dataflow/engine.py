@@ -15,7 +15,7 @@ from msgspec import structs
 
 from bailie.api.metadata import ObjectMeta
 from bailie.api.pipeline import Pipeline, PipelineSpec
-from bailie.dataflow import Course, Flow, Parcel, Passage, TensorHandle
+from bailie.dataflow import Course, CourseRoom, Flow, Parcel, Passage, TensorHandle
 from bailie.dataflow.batches import BatchStore
 from bailie.dataflow.compilation import compile_pipeline
 from bailie.dataflow.events import (
@@ -131,7 +131,7 @@ class Engine:
         self.plan = plan
         self.models = models or {}
         self.watched = watched
-        self.course = Course(plan)
+        self.course = Course(plan, CourseRoom())
         self.batches = {
             step.name: BatchStore(step.batch_rows) for step in plan.steps.values() if step.batch_rows
         }

@@ -8,7 +8,7 @@ import pytest
 from tests.dataflow.engine import FlowAndPassage, parcel, plan_of
 from tests.dataflow.test_flow import DIAMOND
 
-from bailie.dataflow import Course
+from bailie.dataflow import Course, CourseRoom
 from bailie.dataflow.course import Passage
 from bailie.dataflow.events import (
     Asked,
@@ -49,7 +49,7 @@ def weight(turn):
 def test_a_usual_request_makes_no_flow(spec):
     plan = plan_of(spec)
     for _ in range(2):
-        passage, events, replies = Passage(course := Course(plan)), [ASKED], []
+        passage, events, replies = Passage(course := Course(plan, CourseRoom())), [ASKED], []
         while events:
             effects = passage.event(events.pop(0))
             events += [answered(each.step) for each in effects if isinstance(each, Call)]
@@ -78,7 +78,7 @@ UNUSUAL = {
 
 @pytest.mark.parametrize("events", UNUSUAL.values(), ids=UNUSUAL)
 def test_what_is_not_usual_goes_as_in_a_flow(events):
-    course = Course(plan_of(CHOOSING))
+    course = Course(plan_of(CHOOSING), CourseRoom())
     for _ in range(2):
         flow = FlowAndPassage(course.plan, (), course)
         for event in (ASKED, *events):
@@ -86,7 +86,7 @@ def test_what_is_not_usual_goes_as_in_a_flow(events):
 
 
 def test_answers_that_come_together_are_one_turn():
-    course = Course(plan_of(DIAMOND))
+    course = Course(plan_of(DIAMOND), CourseRoom())
     flow = FlowAndPassage(course.plan, (), course)
     for events in ([ASKED], [answered("a")], [answered("c"), answered("b")], [answered("d")]):
         flow.event(*events)
@@ -97,7 +97,7 @@ def test_answers_that_come_together_are_one_turn():
 def test_no_more_turns_are_learnt_than_memory_is_for():
     names = [f"s{number}" for number in range(12)]
     plan = plan_of({"steps": [{"name": name} for name in names], "output": {"steps": names}})
-    course, pick = Course(plan), random.Random(1)
+    course, pick = Course(plan, CourseRoom()), random.Random(1)
     for _ in range(100):
         flow = FlowAndPassage(plan, (), course)
         flow.event(ASKED)
@@ -117,6 +117,6 @@ def test_no_more_turns_are_learnt_than_memory_is_for():
     ids=["inputs of a step", "a batch"],
 )
 def test_a_plan_that_is_not_straight_has_no_course(steps):
-    course = Course(plan_of({"steps": steps, "output": {"steps": ["b"]}}))
+    course = Course(plan_of({"steps": steps, "output": {"steps": ["b"]}}), CourseRoom())
     FlowAndPassage(course.plan, (), course).event(ASKED)
     assert turns(course.start) == 1

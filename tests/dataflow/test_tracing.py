@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 from tests.dataflow.engine import Engine, compiled, parcel, plan_of
 from tests.dataflow.test_cases import CASES
 
 from bailie.dataflow.events import Asked, StepAnswered
 from bailie.dataflow.flow import Flow
-from bailie.dataflow.tracing import FlowTrace
+from bailie.dataflow.tracing import FlowTrace, TracedFlow
 
 SWITCH = {
     "steps": [
@@ -23,7 +24,7 @@ SWITCH = {
 def run(spec, models, **named):
     plan = plan_of(spec)
     trace = Engine(plan, models).run(["i"], **named)
-    return trace.traced.data(plan)
+    return trace.traced.told.data(plan)
 
 
 def edges(data):
@@ -43,7 +44,9 @@ def test_a_trace_tells_each_call_and_each_edge(spec, case):
         trace = engine.run(
             request.get("ask", ["i"]), rows=request.get("rows", 1), leaves_ms=request.get("leaves")
         )
-        data = trace.traced.data(plan)
+        data = trace.traced.told.data(plan)
+        packed = msgspec.msgpack.encode(trace.traced.told)
+        assert msgspec.msgpack.decode(packed, type=TracedFlow).data(plan) == data
         steps = {each["step"]: each for each in data["steps"]}
         assert {name: len(each["calls"]) for name, each in steps.items() if "calls" in each} == {
             name: len(calls) for name, calls in trace.calls.items()
@@ -58,7 +61,7 @@ def test_a_trace_tells_each_call_and_each_edge(spec, case):
             assert (data["ending"], data["words"]) == (trace.fails[0].code.name.lower(), trace.fails[0].words)
         if request.get("leaves") and not trace.answers:
             assert data["ending"] == "cancelled"
-        assert not any(call.ended is None for call in trace.traced.calls.values())
+        assert not any(call.ended is None for call in trace.traced.told.calls.values())
 
 
 def test_a_switch_says_which_branch_got_nothing_and_why():
@@ -112,7 +115,7 @@ def test_a_request_that_runs_says_so():
     trace = FlowTrace(lambda _: 0)
     events = [Asked(parcel("request", ["i"]))]
     trace.turn(0.0, events, Flow(plan).event(*events))
-    data = trace.data(plan)
+    data = trace.told.data(plan)
     assert data["ending"] == "running"
     assert states(data) == {"a": "running", "b": "not reached", "c": "not reached"}
     assert edges(data)["a.outputs", "b", False]["why"] == "not answered yet"
@@ -131,7 +134,7 @@ def test_a_trace_is_bounded():
     for visit in range(1, 2_000):
         trace.turn(0.0, events, flow.event(*events))
         events = [StepAnswered("a", visit, parcel("a", ["x" * 5_000] * 50 + ["x"]))]
-    assert len(trace.calls) <= 500
-    assert sum(map(len, trace.arrivals.values())) <= 1_500
-    assert trace.weight < 2 << 20
-    assert {each["present"] for each in trace.data(plan)["edges"]} == {True}
+    assert len(trace.told.calls) <= 500
+    assert sum(map(len, trace.told.arrivals.values())) <= 1_500
+    assert len(msgspec.msgpack.encode(trace.told)) < 1 << 20
+    assert {each["present"] for each in trace.told.data(plan)["edges"]} == {True}

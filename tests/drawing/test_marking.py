@@ -22,7 +22,7 @@ JOIN = {
 
 def drawn(spec, models, **named):
     plan = plan_of(spec)
-    trace = Engine(plan, models).run(["i"], **named).traced.data(plan)
+    trace = Engine(plan, models).run(["i"], **named).traced.told.data(plan)
     return text_of(marked(picture_of(pipeline_of(spec)), trace), columns=110)
 
 

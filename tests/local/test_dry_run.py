@@ -70,7 +70,7 @@ def test_a_request_ends_as_the_table_says(spec, case):
     ending = [("answer", [written(each) for each in found.answer["outputs"]])] if found.answer else []
     ending += [("fail", [found.fail.code.rest, found.fail.words])] if found.fail else []
     assert ending == expected_ending(case)
-    assert found.trace.ending is not None
+    assert found.trace.told.ending is not None
 
 
 def test_most_rows_of_the_table_are_run():

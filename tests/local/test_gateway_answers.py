@@ -23,7 +23,7 @@ def answer():
     """Returns an answer with all that a gateway may say."""
     plan = plan_of(SWITCH)
     head = {"id": "i", "pipeline": "p", "version": 1, "at": 5.0, "ending": "answered", "follower": False}
-    trace = Engine(plan, {"conditional": ["OUTPUT0"]}).run(["i"]).traced.data(plan)
+    trace = Engine(plan, {"conditional": ["OUTPUT0"]}).run(["i"]).traced.told.data(plan)
     tensor = {"name": "x", "datatype": "FP32", "shape": [1], "parameters": {"binary_data_size": 4}}
     record = {"pipeline": "p", "version": 1, "id": "i", "at": 5.0, "owner": "a", "side": "inputs"}
     return {

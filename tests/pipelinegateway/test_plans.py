@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from bailie.dataflow import Parcel, Passage, TensorHandle
+from bailie.dataflow.events import Asked, StepAnswered
 from bailie.pipelinegateway.plans import Plans, PlanSource
 
 SPEC = {"steps": [{"name": "a"}], "output": {"steps": ["a"]}}
@@ -38,6 +40,34 @@ def test_what_cannot_run_is_told_and_the_others_run():
     assert refused.keys() == {each.key for each in sources}
     assert all(refused.values())
     assert plans.keys == {"q.pipeline_1"}
+
+
+def learn(served):
+    """Takes a request through a plan of one step."""
+    passage = Passage(served.course)
+    passage.event(Asked(Parcel((TensorHandle("x"),))))
+    passage.event(StepAnswered("a", 1, Parcel((TensorHandle("x"),))))
+    assert passage.over
+
+
+def test_plans_that_have_gone_keep_no_memory_of_their_courses():
+    """Also where versions are replaced or deleted again and again, as a new content of one number is."""
+    plans = Plans("ns")
+    room = plans.courses.left
+    plans.put(PlanSource("p", 1, SPEC))
+    learn(plans.newest("p"))
+    taken = room - plans.courses.left
+    assert taken > 0
+    for number in range(2, 20):
+        plans.put(PlanSource("p", number, SPEC))
+        learn(plans.newest("p"))
+        plans.take_out(f"p.pipeline_{number - 1}")
+        assert room - plans.courses.left == taken
+    plans.put(PlanSource("p", 19, {**SPEC, "keepData": True}))
+    assert plans.courses.left == room
+    learn(plans.newest("p"))
+    plans.replace([])
+    assert plans.courses.left == room
 
 
 def test_a_pipeline_that_follows_none_costs_the_same_however_many_there_are():

@@ -6,7 +6,7 @@ from tests.pipelinegateway.client import message_of
 from tests.pipelinegateway.models import tensor
 
 from bailie._gen import inference_pb2 as pb
-from bailie.dataflow import Course, Parcel, TensorHandle, Topic
+from bailie.dataflow import Course, CourseRoom, Parcel, TensorHandle, Topic
 from bailie.kafka.records import IncomingRecord
 from bailie.pipelinegateway.counts import Counts
 from bailie.pipelinegateway.plans import PlanSource, ServedPlan
@@ -20,7 +20,7 @@ DATA = decode_request(message_of([tensor("x", ["in"])]).SerializeToString())
 
 def served(name="p", number=3):
     counts = Counts().of(name, ["a"])
-    course = Course(plan_of(SPEC, name))
+    course = Course(plan_of(SPEC, name), CourseRoom())
     return ServedPlan(PlanSource(name, number, SPEC), course, name, number, counts, counts.steps)
 
 

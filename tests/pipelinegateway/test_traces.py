@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import gc
 import re
+import tracemalloc
+import weakref
 from dataclasses import replace
 from types import SimpleNamespace
 
 import httpx2
+import msgspec
 import pytest
 from tests.pipelinegateway.client import ask, ask_bytes, grpc_bytes, running, settings_of
 from tests.pipelinegateway.models import Models, echo, serving, tensor
 from tests.support.waiting import until
 
-from bailie.dataflow.events import Asked, Record, Reply
+from bailie.dataflow import Flow
+from bailie.dataflow.events import Asked, Call, Record, Reply, StepAnswered
 from bailie.dataflow.plan import Topic
 from bailie.dataflow.tensors import Parcel, TensorHandle
 from bailie.pipelinegateway.grpc_dialect import GRPC
 from bailie.pipelinegateway.http_values import lines
+from bailie.pipelinegateway.json_bodies import TensorData
 from bailie.pipelinegateway.kept_data import KeptData, KeptRecord
 from bailie.pipelinegateway.plans import Plans, PlanSource
 from bailie.pipelinegateway.protobuf_bodies import WireData
@@ -123,16 +129,57 @@ def test_the_oldest_traces_go():
         traces.end(trace)
     assert [each["id"] for each in traces.read("")["requests"]] == [str(n) for n in range(39, 29, -1)]
     assert traces.read("29") == {"traces": []}
-    assert traces._bytes == sum(each.flow.weight for each in traces._ended)
+    assert traces._bytes == sum(each.weight for each in traces._ended)
+
+
+def small(name):
+    """Returns a tensor with little data."""
+    return TensorHandle(name, payload=TensorData(msgspec.UNSET, msgspec.Raw(b"[1]")))
 
 
 def test_traces_are_bounded_in_bytes():
+    """Also those of requests whose tensors have long names, which are in the trace of each call."""
     traces, served = ring(), served_of(CHAIN)
-    for _ in range(400):
+    asked = Asked(Parcel(tuple(small(f"{number}-{'x' * 400}") for number in range(400))))
+    for _ in range(200):
         trace = traces.begin(served, root_of((b"x-bailie-trace", b"")), 0.0, follower=False)
-        trace.flow.weight = 1 << 20
+        trace.turn(0.0, [asked], [Record(Topic("p", "p", "inputs"), asked.parcel)])
         traces.end(trace)
-    assert len(traces._ended) == 16
+    assert sum(len(each.packed) for each in traces._ended) <= 16 << 20
+    assert 50 < len(traces._ended) < 200
+
+
+def test_a_thousand_traces_take_little_memory():
+    """They take as much as their bytes, and keep no course of a plan that has gone."""
+    traces, served = ring(), served_of(CHAIN)
+    root = root_of((b"x-bailie-trace", b""), (b"x-request-id", b"0b8a9d7c-5e42-4a0e-9f8a-3f1b2c4d5e6f"))
+    tracemalloc.start()
+    try:
+        for _ in range(1_000):
+            trace = traces.begin(served, root, 0.0, follower=False)
+            run_through(Flow(served.plan), trace)
+            traces.end(trace)
+        taken = tracemalloc.get_traced_memory()[0]
+    finally:
+        tracemalloc.stop()
+    assert len(traces._ended) == 1_000
+    assert taken < 1_200_000
+    course = weakref.ref(served.course)
+    del served, trace
+    gc.collect()
+    assert course() is None
+    (found, *_) = traces.read("0b8a9d7c-5e42-4a0e-9f8a-3f1b2c4d5e6f")["traces"]
+    assert [step["state"] for step in found["steps"]] == ["answered"] * 3
+
+
+def run_through(flow, trace):
+    """Has each step answer with a tensor."""
+    events = [Asked(Parcel((small("x"),)))]
+    while events:
+        effects = flow.event(*events)
+        trace.turn(0.001, events, effects)
+        called = [each for each in effects if isinstance(each, Call)]
+        events = [StepAnswered(each.step, each.visit, Parcel((small("x"),))) for each in called]
 
 
 async def test_data_is_kept_only_where_the_pipeline_says_so(tmp_path):

@@ -148,10 +148,10 @@ def _print(pipeline: Pipeline, plan: PipelinePlan, found: DryRun, *, trace: bool
     for step, words in found.side_failures.items():
         say(f"note: side branch {step} failed: {words}")
     if output is Output.JSON:
-        print_json({"answer": found.answer} | ({"trace": found.trace.data(plan)} if trace else {}))
+        print_json({"answer": found.answer} | ({"trace": found.trace.told.data(plan)} if trace else {}))
     else:
         if trace:
-            sys.stderr.write(text_picture(marked(picture_of(pipeline), found.trace.data(plan))))
+            sys.stderr.write(text_picture(marked(picture_of(pipeline), found.trace.told.data(plan))))
             sys.stderr.flush()
         if found.answer is not None:
             print_json(found.answer)

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from bailie.dataflow.compilation import Compiled, compile_pipeline, cycles_between
 from bailie.dataflow.course import Course, Passage
+from bailie.dataflow.course_room import CourseRoom
 from bailie.dataflow.flow import Flow
 from bailie.dataflow.followers import FollowerIndex, Followers
 from bailie.dataflow.plan import PipelinePlan, Topic
@@ -25,6 +26,7 @@ from bailie.dataflow.tensors import Parcel, TensorHandle
 __all__ = [
     "Compiled",
     "Course",
+    "CourseRoom",
     "Flow",
     "FollowerIndex",
     "Followers",

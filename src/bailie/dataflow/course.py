@@ -5,12 +5,14 @@ on the steps that have answered, so a `Course` learns them from a flow, and a `P
 fifth of a flow's time. At the first event or parcel that is not usual the passage makes a flow that stands
 where the request does, and this flow decides from there on: the effects are a flow's own in either case.
 
-Called by `pipelinegateway`, which keeps a course for each plan and makes a passage for each request.
+Called by `pipelinegateway`, which keeps a course for each plan and makes a passage for each request. The
+courses of all plans have a bounded room together (`course_room`); a request without a course takes a flow.
 """
 
 from __future__ import annotations
 
 from functools import partial
+from itertools import compress
 from typing import TYPE_CHECKING, NamedTuple
 
 from bailie.dataflow.events import Asked, Call, Record, Reply, StepAnswered
@@ -18,21 +20,22 @@ from bailie.dataflow.flow import Flow
 from bailie.dataflow.tensors import Parcel, TensorHandle, join, select
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
+    from bailie.dataflow.course_room import CourseRoom
     from bailie.dataflow.events import Effect, Event
     from bailie.dataflow.plan import PipelinePlan, Source, Topic
 
-    Makers = list[tuple[Callable[[Parcel], Effect], int]]
-    """How each effect is made, and the number of its parcel."""
+    Maker = tuple[Callable[[Parcel], Effect], int]
+    """How an effect is made, and the number of its parcel."""
     Answered = tuple[str, ...]
     """The steps whose answers came together; the pipeline's name stands for the request."""
     Place = tuple[str, int]
     """A source of a join: the name of the step, or of the pipeline for its output, and the source's index."""
 
 _MOST_LEARNT = 1_000
-"""Entries of the turns that are learnt of one plan, about 200 KB (`UsualTurn.weight`): steps that run beside
-each other may answer in many orders."""
+"""Entries of the turns that are learnt of one plan (`UsualTurn.weight`): steps that run beside each other may
+answer in many orders."""
 _TURN_WEIGHT = 8
 
 
@@ -75,15 +78,15 @@ class UsualTurn:
         self.awaited, self.answered, self.before, self.over = awaited, answered, before, over
         self.arrivals: tuple[_Arrival, ...] = ()
         self.takings: tuple[_Taking, ...] = ()
-        self.effects: Makers = []
-        self.deeds: Makers = []
+        self.effects: tuple[Maker, ...] = ()
+        self.deeds: tuple[Maker, ...] = ()
         """The effects that do more than to record data."""
         self.after: dict[Answered, UsualTurn | None] = {}
         """The turns that may follow; None for one that is not usual."""
 
     @property
     def weight(self) -> int:
-        """The memory that the turn takes, in entries of 150 to 250 bytes."""
+        """The memory that the turn takes, in entries of 100 to 130 bytes."""
         entries = (self.awaited, self.arrivals, self.takings, self.effects, self.deeds)
         return _TURN_WEIGHT + sum(map(len, entries))
 
@@ -99,24 +102,40 @@ class UsualTurn:
 class Course:
     """The turns of one plan that are known, from the request on."""
 
-    def __init__(self, plan: PipelinePlan) -> None:
+    def __init__(self, plan: PipelinePlan, room: CourseRoom) -> None:
         """Begins before the first request."""
-        self.plan = plan
+        self.plan, self.room = plan, room
+        self.last = 0
+        """The number in the room of the last passage along this course."""
         self.start = UsualTurn(frozenset({plan.name}))
         self._joins = {**plan.steps, **({plan.name: plan.output} if plan.output else {})}
-        self._left = _MOST_LEARNT if _is_straight(plan) else 0
+        self._most = self._left = _MOST_LEARNT if _is_straight(plan) else 0
+
+    def forget(self) -> None:
+        """Lets go of all turns, which are learnt again; passages on their way go on."""
+        self.start.after.clear()
+        self._left = self._most
+
+    def close(self) -> None:
+        """Lets go of all turns for good: the plan has gone."""
+        self._most = 0
+        self.room.leave(self)
+        self.forget()
 
     def after(self, turn: UsualTurn, events: Sequence[Event]) -> UsualTurn | None:
         """Returns the turn that follows another one with these events; None for one that is not usual."""
         answered = self._answered(events)
         if answered is None:
             return None
-        if answered not in turn.after:
-            if self._left <= 0:
-                return None
-            turn.after[answered] = found = self._learn(turn, answered)
-            self._left -= found.weight if found is not None else 1
-        return turn.after[answered]
+        if answered in turn.after:
+            return turn.after[answered]
+        if self._left <= 0 or not self.room.has_room():
+            return None
+        turn.after[answered] = found = self._learn(turn, answered)
+        weight = found.weight if found is not None else 1
+        self._left -= weight
+        self.room.take(self, weight)
+        return found
 
     def flow(self, turn: UsualTurn, data: Mapping[Place, Parcel]) -> Flow:
         """Returns a flow that stands behind a turn, with the data that its open joins have."""
@@ -162,8 +181,9 @@ class Course:
         )
         found.takings = tuple(self._taking(name, parcel) for name, parcel in made.items())
         numbers = {topic: at for at, topic in enumerate([*topics, *map(self._made_topic, made)])}
-        found.effects = self._makers(effects, numbers)
-        found.deeds = self._makers([each for each in effects if not isinstance(each, Record)], numbers)
+        found.effects = tuple(self._maker(each, numbers) for each in effects)
+        deeds = [not isinstance(each, Record) for each in effects]
+        found.deeds = tuple(compress(found.effects, deeds))
         return found
 
     def _probe(self, name: str) -> Event:
@@ -190,19 +210,16 @@ class Course:
         data = [(name, index) for index, each in enumerate(plan.data.sources) if each.topic in came]
         return _Taking(tuple(data), tuple((name, index) for index in range(own, len(plan.sources))))
 
-    def _makers(self, effects: Iterable[Effect], numbers: Mapping[Topic, int]) -> Makers:
-        found: Makers = []
-        for each in effects:
-            match each:
-                case Record(topic):
-                    found.append((partial(Record, topic), numbers[topic]))
-                case Call(step, visit):
-                    found.append((partial(Call, step, visit), numbers[self.plan.inputs[step]]))
-                case Reply():
-                    found.append((Reply, numbers[self.plan.answer]))
-                case _:
-                    found.append((partial(_same, each), 0))
-        return found
+    def _maker(self, effect: Effect, numbers: Mapping[Topic, int]) -> Maker:
+        match effect:
+            case Record(topic):
+                return partial(Record, topic), numbers[topic]
+            case Call(step, visit):
+                return partial(Call, step, visit), numbers[self.plan.inputs[step]]
+            case Reply():
+                return Reply, numbers[self.plan.answer]
+            case _:
+                return partial(_same, effect), 0
 
 
 class Passage:
@@ -213,6 +230,8 @@ class Passage:
     def __init__(self, course: Course, *, recorded: bool = True) -> None:
         """Begins before the request. `recorded`: whether usual turns have effects that only record data."""
         self._course, self._turn, self._recorded = course, course.start, recorded
+        course.room.passages += 1
+        course.last = course.room.passages
         self._data: dict[Place, Parcel] = {}
         self._flow: Flow | None = None
 

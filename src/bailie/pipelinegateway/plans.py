@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from bailie.api.kinds import PIPELINE
 from bailie.api.pipeline import Pipeline
-from bailie.dataflow import Course, FollowerIndex, compile_pipeline
+from bailie.dataflow import Course, CourseRoom, FollowerIndex, compile_pipeline
 from bailie.pipelinegateway.counts import Counts
 from bailie.wellknown.names import PIPELINE_ENDING
 
@@ -72,6 +72,8 @@ class Plans:
     followers: FollowerIndex = field(default_factory=lambda: FollowerIndex({}))
     """Of the newest version of each pipeline."""
     counts: Counts = field(default_factory=Counts)
+    courses: CourseRoom = field(default_factory=CourseRoom)
+    """The memory of all plans' courses."""
     _served: dict[str, ServedPlan] = field(default_factory=dict)
     _versions: defaultdict[str, dict[int, ServedPlan]] = field(default_factory=lambda: defaultdict(dict))
     """By pipeline and number."""
@@ -130,11 +132,14 @@ class Plans:
             # A pipeline that was deleted and made again counts its versions anew.
             made = self._compiled(source, refused)
             if made is not None:
+                if known is not None:
+                    known.course.close()
                 self._served[source.key] = self._versions[made.name][made.number] = made
                 self._choose(made.name)
 
     def _remove(self, served: ServedPlan) -> None:
         del self._served[served.source.key], self._versions[served.name][served.number]
+        served.course.close()
         self._choose(served.name)
 
     def _choose(self, name: str) -> None:
@@ -176,7 +181,7 @@ class Plans:
         counts = self.counts.of(source.name, plan.steps)
         return ServedPlan(
             source,
-            Course(plan),
+            Course(plan, self.courses),
             source.name,
             source.number,
             counts,
