@@ -244,6 +244,45 @@ def test_a_topic_that_is_deleted_under_way_holds_no_other_up(kafka, topics):
         assert values(kafka.read(f"{topics}.outputs", count=1)) == ["here"]
 
 
+class MovingConsumer(Consumer):
+    """A consumer whose partitions go, and come back, in the call behind the one with its first record."""
+
+    def subscribe(self, topics, on_assign, on_revoke, on_lost):
+        self._assigned, self._lost, self._is_due = on_assign, on_lost, None
+        super().subscribe(topics, on_assign=on_assign, on_revoke=on_revoke, on_lost=on_lost)
+
+    def poll(self, timeout):
+        self._move()
+        message = super().poll(timeout)
+        if message is not None and message.error() is None and self._is_due is None:
+            self._is_due = True
+        return message
+
+    def consume(self, number, timeout):
+        self._move()
+        return super().consume(number, timeout)
+
+    def _move(self):
+        if self._is_due:
+            self._is_due = False
+            partitions = self.assignment()
+            self._lost(self, partitions)
+            self.incremental_unassign(partitions)
+            self._assigned(self, self.committed(partitions, 10))
+
+
+def test_a_record_is_answered_once_whose_partition_goes_and_comes_back_just_then(kafka, topics):
+    """As after a restart of the broker, which has forgotten the members of the group."""
+    kafka.write(f"{topics}.inputs", b"first")
+    with working(kafka, topics, consumer=MovingConsumer) as worker:
+        until_blocking(lambda: len(worker.given) == 2)
+        kafka.write(f"{topics}.inputs", b"last")
+        found = kafka.read(f"{topics}.outputs", count=2)
+        until_blocking(lambda: len(worker.given) == 3)
+    assert values_of(worker) == ["first", "first", "last"]
+    assert values(found) == values(kafka.read(f"{topics}.outputs")) == ["first", "last"]
+
+
 def test_a_broker_that_comes_back_has_lost_nothing(kafka, topics):
     kafka.write(f"{topics}.inputs", *[b"a%d" % number for number in range(50)])
     with working(kafka, topics):

@@ -25,13 +25,13 @@ def only(*topics):
 class Worker:
     """One gateway's thread; what it runs is in the hands of the test."""
 
-    def __init__(self, kafka, space, member="gateway-0", run=None):
+    def __init__(self, kafka, space, member="gateway-0", run=None, consumer=Consumer):
         self.space, self.given, self._run = space, [], run or (lambda record: record.value)
         self.held = False
         common = kafka.client()
         own = {"socket.timeout.ms": 5000}
         clients = RecordClients(
-            lambda: Consumer({**common, **CONSUMER_DEFAULTS, **consumer_properties(space, member)}),
+            lambda: consumer({**common, **CONSUMER_DEFAULTS, **consumer_properties(space, member)}),
             lambda: Producer({**common, **own, **producer_properties(space, member)}),
         )
         self.consumer = RecordConsumer(clients, f"{space}.errors", self._give)

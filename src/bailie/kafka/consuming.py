@@ -234,10 +234,18 @@ class _Session:
         self._progress.revoke_all()
 
     def _read(self, seconds: float) -> None:
-        first = self._consumer.poll(seconds)
-        messages = [] if first is None else [first, *self._consumer.consume(MOST - 1, 0)]
+        """Reads records that have come, or waits for the first, and hands them on.
+
+        Partitions are taken away and given back within a call of the client, and are then read again from the
+        last committed offset. So each record is taken in before the next call: a record that was kept aside
+        would count as read after that, and run and be answered twice.
+        """
         given: list[ReadRecord] = []
-        for message in messages:
+        for _ in range(MOST):
+            message = self._consumer.poll(seconds)
+            if message is None:
+                break
+            seconds = 0.0
             error = message.error()
             if error is not None:
                 self._note(error, message.topic())
