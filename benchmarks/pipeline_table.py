@@ -1,11 +1,11 @@
 """Every bar of pipelines in one table: claim, bar, measured.
 
-    python -m benchmarks pipeline-table [cost] [bounds] [growth] [changes]
+    python -m benchmarks pipeline-table [cost] [bounds] [growth] [numbers] [changes]
 
 `cost`: what a pipeline adds to its models (`pipelines`). `bounds`: all of `pipeline-bounds`. `growth`: many
-pipelines (`pipeline-growth`). `changes`: requests while all around them changes (`pipeline-changes`). Each
-benchmark tells more when it is run alone. Ends with 1 if a bar is missed. Other work on the machine makes
-every time longer; the load is told below the table.
+pipelines (`pipeline-growth`), and `numbers` a request beside them (`pipeline-numbers`). `changes`: requests
+while all around them changes (`pipeline-changes`). Each benchmark tells more when it is run alone. Ends with
+1 if a bar is missed. Other work on the machine makes every time longer; the load is told below the table.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
-from benchmarks import pipeline_bounds, pipeline_changes, pipeline_growth, pipelines
+from benchmarks import pipeline_bounds, pipeline_changes, pipeline_growth, pipeline_numbers, pipelines
 from benchmarks.figures import Figures, table
 
 if TYPE_CHECKING:
@@ -35,6 +35,10 @@ def _growth() -> list[Figures]:
     return [pipeline_growth.judged(pipeline_growth.run(pipeline_growth.options_of([])))]
 
 
+def _numbers() -> list[Figures]:
+    return [asyncio.run(pipeline_numbers.measure(pipeline_numbers.options_of([])))]
+
+
 def _changes() -> list[Figures]:
     return [pipeline_changes.judged(pipeline_changes.run(pipeline_changes.options_of([])))]
 
@@ -43,6 +47,7 @@ PARTS: dict[str, Callable[[], list[Figures]]] = {
     "cost": _cost,
     "bounds": _bounds,
     "growth": _growth,
+    "numbers": _numbers,
     "changes": _changes,
 }
 
