@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import subprocess
 import sys
 from dataclasses import replace
@@ -11,9 +10,8 @@ import pytest
 from tests.pipelinegateway.client import settings_of
 from tests.pipelinegateway.models import Models
 
-from bailie.api.kafka_config import content_digest
 from bailie.kafka.settings import KafkaVariables
-from bailie.pipelinegateway.broker_port import broker_of, settled_broker
+from bailie.pipelinegateway.broker_port import broker_of
 
 ALONE = """
 import sys
@@ -49,22 +47,11 @@ def test_a_missing_library_is_said(tmp_path):
     subprocess.run([sys.executable, "-c", MISSING, str(place)], check=True, timeout=60)
 
 
-async def test_a_file_that_the_machine_brings_a_moment_later_is_awaited(tmp_path):
-    text = b'{"bootstrap.servers": "127.0.0.1:1", "producer": {"no.such.property": 1}}'
-    given = KafkaVariables(file=tmp_path / "kafka.json", digest=content_digest(text))
-    given.file.write_bytes(b"{}")
-    async with asyncio.TaskGroup() as group:
-        found = group.create_task(settled_broker(settings_of(tmp_path, Models(), kafka=given)))
-        await asyncio.sleep(0)
-        given.file.write_bytes(text)
-    assert "no.such.property" in found.result().note("p").words
-
-
 def test_a_file_that_is_not_the_servers_is_not_used_and_says_so(tmp_path):
     given = replace(kafka(tmp_path, '{"bootstrap.servers": "127.0.0.1:1"}'), digest="other")
     note = broker_of(settings_of(tmp_path, Models(), kafka=given)).note("p")
     assert not note.kept
-    assert "kubectl rollout restart" in note.words
+    assert "read again every few seconds" in note.words
     given = replace(given, digest="none")
     assert broker_of(settings_of(tmp_path, Models(), kafka=given)) is None
 

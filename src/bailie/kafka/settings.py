@@ -164,8 +164,8 @@ def read_kafka_settings(given: KafkaVariables) -> KafkaSettings | None:
     text = None if given.digest == NO_BROKER else _content(given.file)
     if given.digest not in {"", NO_BROKER} and (text is None or content_digest(text) != given.digest):
         raise OutdatedKafkaFile(
-            f"{paths.KAFKA_FILE} is not the one that the gateways' Server names: see whether the ConfigMap"
-            f" {KAFKA_CONFIG} is there, then kubectl rollout restart statefulset/{PIPELINE_GATEWAY}"
+            f"{paths.KAFKA_FILE} is not the one that the gateways' Server names, and is read again every few"
+            f" seconds: see whether the ConfigMap {KAFKA_CONFIG} is there"
         )
     config = None if text is None else parsed_config(text)
     return None if config is None else joined(config, security_properties(given))

@@ -1,19 +1,16 @@
 """The message broker as the rest of the gateway knows it: a port, and the choice of what is behind it.
 
-Implemented by `pipeline_journal`, and here for settings that cannot be used. The client library is an extra,
-and is imported only where a broker is configured.
+Implemented by `pipeline_journal`, by `awaited_broker`, and here for settings that cannot be used. The client
+library is an extra, and is imported only where a broker is configured.
 """
 
 from __future__ import annotations
 
-import asyncio
 from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-import structlog
-
-from bailie.kafka.settings import KafkaSettingsError, OutdatedKafkaFile, read_kafka_settings
+from bailie.kafka.settings import KafkaSettingsError, read_kafka_settings
 from bailie.lifecycle.journal import JournalNote
 
 if TYPE_CHECKING:
@@ -27,11 +24,6 @@ if TYPE_CHECKING:
     from bailie.pipelinegateway.plans import ServedPlan
     from bailie.pipelinegateway.settings import PipelineGatewaySettings
 
-log = structlog.get_logger(__name__)
-
-_FILE_SECONDS = 10.0
-"""How long the machine of a pod that starts may take to bring the newest ConfigMap."""
-_LOOK_SECONDS = 0.2
 _NO_LIBRARY = "the package confluent-kafka is not installed here: pip install 'bailie[kafka]'"
 
 
@@ -69,7 +61,7 @@ class BrokerPort(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class UnusableBroker:
-    """A broker whose settings cannot be used: pipelines answer, and their notes say why no journal is."""
+    """A broker whose settings cannot be used: pipelines answer, and their notes say why no record is kept."""
 
     words: str
 
@@ -102,25 +94,6 @@ class UnusableBroker:
         """Does nothing."""
 
 
-async def settled_broker(settings: PipelineGatewaySettings) -> BrokerPort | None:
-    """Returns the broker that is configured, once its file is that of the Server, or after a while."""
-    loop = asyncio.get_running_loop()
-    end = loop.time() + _FILE_SECONDS
-    while loop.time() < end and _is_outdated(settings):  # noqa: ASYNC110 - nothing tells of a new file
-        await asyncio.sleep(_LOOK_SECONDS)
-    return broker_of(settings)
-
-
-def _is_outdated(settings: PipelineGatewaySettings) -> bool:
-    try:
-        read_kafka_settings(settings.kafka)
-    except OutdatedKafkaFile:
-        return True
-    except KafkaSettingsError:
-        return False
-    return False
-
-
 def broker_of(settings: PipelineGatewaySettings) -> BrokerPort | None:
     """Returns the broker that is configured; None without one."""
     try:
@@ -132,18 +105,13 @@ def broker_of(settings: PipelineGatewaySettings) -> BrokerPort | None:
         from bailie.pipelinegateway.pipeline_journal import PipelineJournal  # noqa: PLC0415
         from bailie.pipelinegateway.record_outputs import RecordPlace  # noqa: PLC0415
     except KafkaSettingsError as error:
-        return _unusable(str(error))
+        return UnusableBroker(str(error))
     except ModuleNotFoundError as error:
         if error.name != "confluent_kafka":
             raise
-        return _unusable(_NO_LIBRARY)
+        return UnusableBroker(_NO_LIBRARY)
     place = RecordPlace(kafka.topic_prefix, settings.namespace, settings.pod)
     try:
         return PipelineJournal(kafka, place, settings.most_body_bytes)
     except KafkaTrouble as error:
-        return _unusable(f"kafkaConfig: {error}")
-
-
-def _unusable(words: str) -> UnusableBroker:
-    log.warning("no journal", cause=words)
-    return UnusableBroker(words)
+        return UnusableBroker(f"kafkaConfig: {error}")

@@ -22,7 +22,7 @@ from bailie.agent.session import SchedulerSession
 from bailie.kube.discovery import EnvoyPlace
 from bailie.kube.health import HealthServer
 from bailie.pipelinegateway import metrics
-from bailie.pipelinegateway.broker_port import settled_broker
+from bailie.pipelinegateway.awaited_broker import settled_broker
 from bailie.pipelinegateway.budget import ByteBudget
 from bailie.pipelinegateway.connection import Connection, ConnectionLimits
 from bailie.pipelinegateway.engine import PipelineEngine, RunLimits
