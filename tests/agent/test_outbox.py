@@ -56,3 +56,13 @@ def test_words_of_many_failures_follow_the_inventory():
     left = [each for each, short in zip(reports, inventory, strict=True) if each != short]
     assert 0 < len(left) < len(reports)
     assert [message.report for message in told.take()] == left
+
+
+def test_a_report_that_is_longer_than_the_scheduler_takes_goes_without_its_words():
+    """The files of a model, which may be a stranger's, decide about some of them."""
+    long = report(1)
+    long.MergeFrom(pb.ModelReport(ignored=["x" * 1_000] * 200, artifact_path="p" * 5_000))
+    told = outbox(long)
+    (message,) = told.take()
+    assert message.report == report(1)
+    assert told.inventory() == [report(1)]

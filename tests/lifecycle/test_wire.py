@@ -7,7 +7,14 @@ import pytest
 from bailie._gen import agent_pb2 as pb
 from bailie.lifecycle.copies import AGENT_TRANSITIONS, CopyState
 from bailie.lifecycle.signature import Signature, TensorMetadata
-from bailie.lifecycle.wire import from_wire, signature_from_wire, signature_to_wire, to_wire
+from bailie.lifecycle.wire import (
+    detail_bytes,
+    from_wire,
+    signature_from_wire,
+    signature_to_wire,
+    to_wire,
+    without_details,
+)
 
 
 def test_every_state_of_an_agent_has_a_number_and_comes_back():
@@ -66,3 +73,26 @@ def test_replicas_share_the_names_and_shapes_of_a_signature():
     assert one.name is two.name
     assert one.datatype is two.datatype
     assert one.shape is two.shape
+
+
+def test_signature_and_words_of_a_report_are_its_details_and_may_be_left_out():
+    plain = pb.ModelReport(
+        version=pb.ModelVersion(name="m", identity="i", number=3), state=pb.MODEL_STATE_LOADED, workers=2
+    )
+    assert (detail_bytes(plain), without_details(plain)) == (0, plain)
+    whole = pb.ModelReport()
+    whole.CopyFrom(plain)
+    signature = signature_to_wire(Signature((INPUT,), ()))
+    journal = pb.Journal(kept=True, words="w" * 10)
+    whole.MergeFrom(
+        pb.ModelReport(
+            message="\N{BULLET}" * 10,
+            artifact_path="p",
+            ignored=["ab", "c"],
+            signature=signature,
+            journal=journal,
+        )
+    )
+    assert detail_bytes(whole) == 30 + 1 + 3 + signature.ByteSize() + journal.ByteSize()
+    assert without_details(whole) == plain
+    assert whole.message, "the report itself stays as it was"

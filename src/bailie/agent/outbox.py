@@ -9,12 +9,12 @@ from __future__ import annotations
 import asyncio
 
 from bailie._gen import agent_pb2
+from bailie.lifecycle.wire import LONGEST_REPORT, detail_bytes, without_details
 
 VersionKey = tuple[str, int, str]
 MOST_DETAIL_BYTES = 4 << 20
 """Of all signatures and words in one inventory. The scheduler takes messages of 8 MiB, and a replica whose
 inventory is larger would never be welcomed again."""
-_DETAILS = ("signature", "journal", "message", "artifact_path", "ignored")
 
 
 def version_key(version: agent_pb2.ModelVersion) -> VersionKey:
@@ -38,9 +38,13 @@ class Outbox:
         return self._status
 
     def publish(self, report: agent_pb2.ModelReport) -> None:
-        """Takes a report; an unloaded version leaves the inventory."""
+        """Takes a report; an unloaded version leaves the inventory.
+
+        Of a report that is longer than the scheduler takes, the signature and the words are left out: a
+        model's files may say anything, and the scheduler would end the session.
+        """
         key = version_key(report.version)
-        self._reports[key] = report
+        self._reports[key] = report if report.ByteSize() <= LONGEST_REPORT else without_details(report)
         self._unsent[key] = None
         self._changed.set()
 
@@ -70,12 +74,12 @@ class Outbox:
         self._changed.clear()
         found, room = [], MOST_DETAIL_BYTES
         for key, report in self._reports.items():
-            size = _detail_bytes(report)
+            size = detail_bytes(report)
             room -= size
             if room >= 0 or not size:
                 found.append(report)
                 continue
-            found.append(_without_details(report))
+            found.append(without_details(report))
             self._unsent[key] = None
             self._changed.set()
         return found
@@ -102,17 +106,3 @@ class Outbox:
         except TimeoutError:
             return False
         return True
-
-
-def _detail_bytes(report: agent_pb2.ModelReport) -> int:
-    words = (report.message, report.artifact_path, *report.ignored)
-    parts = report.signature.ByteSize() + report.journal.ByteSize()
-    return parts + sum(len(each.encode()) for each in words)
-
-
-def _without_details(report: agent_pb2.ModelReport) -> agent_pb2.ModelReport:
-    found = agent_pb2.ModelReport()
-    found.CopyFrom(report)
-    for name in _DETAILS:
-        found.ClearField(name)
-    return found

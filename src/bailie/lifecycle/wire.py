@@ -1,4 +1,4 @@
-"""The states and signatures of copies in the agents' protocol (proto/bailie/_gen/agent.proto).
+"""The states, signatures and reports of copies in the agents' protocol (proto/bailie/_gen/agent.proto).
 
 Used by the scheduler and the agent. A state has the same name there as here, so that no table has to be kept.
 """
@@ -17,6 +17,9 @@ from bailie.lifecycle.signature import MOST_DIMENSIONS, MOST_TENSORS, Signature,
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+LONGEST_REPORT = 128 << 10
+"""Bytes of a report: the tensors of a signature have 84 KiB at most, the words of an agent 20."""
+_DETAILS = ("signature", "journal", "message", "artifact_path", "ignored")
 _TO_WIRE: dict[CopyState, pb.ModelState] = {
     state: getattr(pb, name) for state in CopyState if hasattr(pb, name := f"MODEL_STATE_{state.name}")
 }
@@ -47,6 +50,22 @@ def signature_to_wire(signature: Signature | None) -> pb.ModelSignature | None:
 def signature_from_wire(message: pb.ModelSignature) -> Signature | None:
     """Returns the signature of a message; None for an empty one, or one beyond the bounds."""
     return bounded(Signature(_tensors(message.inputs), _tensors(message.outputs)))
+
+
+def detail_bytes(report: pb.ModelReport) -> int:
+    """Returns the bytes of a report's signature and words, which may be left out."""
+    words = (report.message, report.artifact_path, *report.ignored)
+    parts = report.signature.ByteSize() + report.journal.ByteSize()
+    return parts + sum(len(each.encode()) for each in words)
+
+
+def without_details(report: pb.ModelReport) -> pb.ModelReport:
+    """Returns a report without its signature and words."""
+    found = pb.ModelReport()
+    found.CopyFrom(report)
+    for name in _DETAILS:
+        found.ClearField(name)
+    return found
 
 
 def _tensor_message(tensor: TensorMetadata) -> pb.TensorMetadata:

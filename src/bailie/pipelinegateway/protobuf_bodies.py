@@ -16,16 +16,17 @@ from msgspec import Struct, structs
 from bailie._gen import inference_pb2 as pb
 from bailie.api.texts import shown
 from bailie.dataflow.tensors import Parcel, TensorHandle
-from bailie.pipelinegateway.json_bodies import MalformedBody
-from bailie.pipelinegateway.protobuf_fields import (
+from bailie.kube.protobuf_fields import (
     DELIMITED,
     VARINT,
     FieldCount,
+    MalformedMessage,
     delimited,
     fields,
     varint,
     varint_bytes,
 )
+from bailie.pipelinegateway.json_bodies import MalformedBody
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -36,6 +37,8 @@ _ID, _PARAMETERS = 3, 4
 _INPUTS, _WANTED, _RAW_INPUTS = 5, 6, 7
 _OUTPUTS, _RAW_OUTPUTS = 5, 6
 _NAME, _DATATYPE, _SHAPE, _CONTENTS = 1, 2, 3, 5
+_MOST_FIELDS = 1 << 16
+"""Fields of one message together with those of its tensors; ten thousand tensors have fewer."""
 _MOST_DIMENSIONS = 64
 _LARGEST_DIMENSION = (1 << 63) - 1
 _ARRAYS = {
@@ -75,12 +78,12 @@ class WireMeta(Struct, frozen=True):
 
 def decode_request(message: bytes) -> Parcel:
     """Returns the tensors of a ModelInferRequest. Raises MalformedBody."""
-    return _Reading(message, _RAW_INPUTS, _WANTED).parcel()
+    return _decoded(message, _RAW_INPUTS, _WANTED)
 
 
 def decode_answer(message: bytes) -> Parcel:
     """Returns the tensors of a ModelInferResponse. Raises MalformedBody."""
-    return _Reading(message, _RAW_OUTPUTS, 0).parcel()
+    return _decoded(message, _RAW_OUTPUTS, 0)
 
 
 def encode_request(parcel: Parcel) -> bytes:
@@ -117,11 +120,18 @@ def data_size(tensor: TensorHandle) -> int:
     return len(data.raw or b"") + sum(map(len, data.contents))
 
 
+def _decoded(message: bytes, raw_field: int, wanted_field: int) -> Parcel:
+    try:
+        return _Reading(message, raw_field, wanted_field).parcel()
+    except MalformedMessage as error:
+        raise MalformedBody(str(error)) from error
+
+
 class _Reading:
     """One message as it is read."""
 
     def __init__(self, message: bytes, raw_field: int, wanted_field: int) -> None:
-        self._data, self._view, self._count = message, memoryview(message), FieldCount()
+        self._data, self._view, self._count = message, memoryview(message), FieldCount(_MOST_FIELDS)
         self._raw_field, self._wanted_field = raw_field, wanted_field
 
     def parcel(self) -> Parcel:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import dataclasses
-import itertools
 import os
 import signal
 import sys
 
 import grpc
 import pytest
+from google.protobuf.internal.encoder import _VarintBytes
 from structlog.testing import capture_logs
 from tests.support.agents import MIB, TOKEN, connected, hello, report, status
 from tests.support.simulator import SimulatedReplica
@@ -25,7 +24,6 @@ from bailie.lifecycle.copies import CopyState
 from bailie.placement.snapshot import ReplicaId, VersionId
 from bailie.scheduler.agents.service import AgentService
 from bailie.scheduler.agents.serving import serve_agents
-from bailie.scheduler.agents.session import AgentRefused, AgentSession
 
 FIRST = ReplicaId("mlserver", 0)
 IRIS = VersionId("iris", "abc")
@@ -519,23 +517,36 @@ def encoded(**fields):
     return pb.AgentMessage(**fields).SerializeToString()
 
 
+def inventory(*reports):
+    """A hello with reports of any bytes, each shorter than 128."""
+    words = hello().SerializeToString() + b"".join(b"\x4a" + bytes([len(each)]) + each for each in reports)
+    return b"\x0a" + _VarintBytes(len(words)) + words
+
+
 LARGE = 60_000
 IMPOSSIBLE = {
     "no message": ((b"\xff" * 40,), "no message of the agents' protocol"),
     "empty": ((b"",), "begins with a hello"),
     "later": ((encoded(hello=hello()), b"\x0a\xff"), "no message of the agents' protocol"),
+    "two": ((encoded(hello=hello()) * 2,), "begins with a hello"),
+    "report": ((encoded(hello=hello()).replace(b"\x0a", b"\x12", 1),), "begins with a hello"),
+    "in the inventory": ((inventory(b"\x0a\xff"),), "no message of the agents' protocol"),
     "replica": ((encoded(hello=hello(replica=10**9)),), "a Server has at most 10000 replicas"),
     "capabilities": ((encoded(hello=hello(capabilities=["x"] * 300)),), "capabilities are at most 256"),
-    "capability": ((encoded(hello=hello(capabilities=["x" * 2**20])),), "of at most 253 characters"),
+    "capability": ((encoded(hello=hello(capabilities=["x" * 300])),), "of at most 253 characters"),
+    "words": ((encoded(hello=hello(capabilities=["x" * 2**20])),), "131072 bytes beside its inventory"),
+    "long report": ((encoded(hello=hello(inventory=[report(message="x" * MIB)])),), "longer than 131072"),
+    "long later": ((encoded(hello=hello()), encoded(report=report(message="x" * MIB))), "after the hello"),
     "zone": ((encoded(hello=hello(endpoint=at("fe80::1%eth0"))),), "is no IP address"),
     "name": ((encoded(hello=hello(inventory=[report("x" * 300)])),), "have at most 253 characters"),
     "identity": ((encoded(hello=hello()), encoded(report=report(identity="x" * 300))), "at most 253"),
     "versions": (
         (encoded(hello=hello(inventory=[report(number=n) for n in range(LARGE)])),),
-        f"at most 50000 versions, not {LARGE}",
+        "at most 50000 versions, and this hello has more",
     ),
     "more than a message": ((b"\x12" * (17 * MIB),), "larger than max"),
-    "namespace": ((encoded(hello=hello(namespace="x" * MIB)),), "serves namespace 'a'"),
+    "empty reports": ((inventory(*[b""] * 1_000_000),), "at most 50000 versions"),
+    "namespace": ((encoded(hello=hello(namespace="x" * 10_000)),), "serves namespace 'a'"),
 }
 
 
@@ -552,7 +563,7 @@ async def test_what_cannot_be_is_refused_in_words_without_a_traceback(service, p
 
 
 async def test_the_words_of_an_agent_are_fit_for_a_condition(service, port):
-    wild = report(state=pb.MODEL_STATE_FAILED, reason="no reason\n", message="x" * 2**20)
+    wild = report(state=pb.MODEL_STATE_FAILED, reason="no reason\n", message="x" * 100_000)
     async with connected(port, hello(inventory=[wild])):
         [model] = service.replicas()[FIRST].models
     assert (model.reason, len(model.message)) == ("Unknown", 4096)
@@ -568,66 +579,6 @@ async def test_sessions_are_begun_at_a_bounded_rate(service, port):
             await call.done_writing()
             code, told = await call.code(), await call.details()
     assert told == "more than 50 sessions a second are begun from there"
-
-
-class Heavy:
-    """The stream of an agent whose hello takes long to read, as all that call from its address say."""
-
-    def __init__(self, peer, said):
-        self.peer, self.said = lambda: peer, said
-
-    async def read(self):
-        return self.said
-
-
-async def test_hellos_admitted_together_are_read_no_longer_than_those_that_follow_one_another(service):
-    """All may have been admitted before the first of them is read."""
-    said, told = encoded(hello=hello(inventory=[pb.ModelReport()] * 500_000)), []
-    while len(told) < 200 and "took too long" not in "".join(told):
-        with pytest.raises(AgentRefused) as refused:
-            await service._hello(Heavy("ipv4:10.0.0.9:4711", said))
-        told.append(str(refused.value))
-    assert told[0] == "a replica has at most 50000 versions, not 500000"
-    assert told[-1] == "the hellos from there took too long to read; try again later"
-    with pytest.raises(AgentRefused, match="at most 50000 versions"):
-        await service._hello(Heavy("ipv4:10.0.0.8:4711", said))
-
-
-async def test_a_large_inventory_leaves_the_loop_to_others_while_it_is_taken():
-    """Counted in turns of the loop: without pauses 20,000 versions took it for half a second."""
-    inventory = [report(number=number) for number in range(20_000)]
-    session = AgentSession(1, hello(inventory=inventory), itertools.count(1).__next__)
-    turns = 0
-
-    async def others():
-        nonlocal turns
-        while True:
-            await asyncio.sleep(0)
-            turns += 1
-
-    async with asyncio.TaskGroup() as group:
-        counting = group.create_task(others())
-        await session.take_inventory()
-        counting.cancel()
-    assert session.versions == len(inventory)
-    assert turns >= len(inventory) / 200
-
-
-async def test_a_session_keeps_nothing_of_the_inventory_that_it_has_taken():
-    """A part of a message would keep all of it: hundreds of megabytes, where an agent means harm."""
-    said = hello(inventory=[report(number=number) for number in range(10)])
-    told = {id(each) for each in (said, said.endpoint, said.status)}
-    session = AgentSession(1, said, itertools.count(1).__next__)
-    before = session.snapshot()
-    await session.take_inventory()
-    kept = [
-        each for each in vars(session).values() if isinstance(each, (pb.Hello, pb.Endpoint, pb.ReplicaStatus))
-    ]
-    assert kept
-    assert told.isdisjoint(map(id, kept))
-    assert not any(each.inventory for each in kept if isinstance(each, pb.Hello))
-    assert dataclasses.replace(session.snapshot(), models=()) == before
-    assert session.versions == 10
 
 
 async def test_one_inventory_of_an_agent_is_taken_at_a_time(port):
@@ -646,15 +597,3 @@ async def test_one_inventory_of_an_agent_is_taken_at_a_time(port):
         async with connected(port) as later:
             assert await answered(later) == "welcome"
     assert sorted(told) == [*2 * ["an earlier hello of this agent is being read"], "welcome"]
-
-
-async def test_a_message_that_costs_much_is_followed_by_a_rest(service, port):
-    """A million empty sentences: the next report waits for many times as long as they took."""
-    clock = asyncio.get_running_loop().time
-    async with connected(port, hello()) as agent:
-        await agent.say(report(number=1, ignored=[""] * 1_000_000))
-        await until(service, lambda found: len(found[FIRST].models) == 1)
-        begun = clock()
-        await agent.say(report(number=2))
-        await until(service, lambda found: len(found[FIRST].models) == 2)
-        assert clock() - begun >= 0.09

@@ -27,7 +27,8 @@ from bailie.kube.grpc_serving import sent
 from bailie.kube.limits import Allowance, Complaints
 from bailie.kube.token import Verdict
 from bailie.scheduler.agents import peers, wire
-from bailie.scheduler.agents.messages import message_of, next_bytes
+from bailie.scheduler.agents.greetings import Greetings, caller_of
+from bailie.scheduler.agents.messages import Pace, message_of, next_bytes
 from bailie.scheduler.agents.session import AgentRefused, AgentSession
 
 if TYPE_CHECKING:
@@ -44,23 +45,12 @@ log = structlog.get_logger(__name__)
 
 CONNECTED = Gauge("bailie_agents_connected", "Server replicas whose agent is connected.", ["namespace"])
 
-_HELLO_SECONDS = 5.0
 _SILENCE_SECONDS = 30.0
 """Agents report at least every 10 s; without a word for this long, the session ends."""
 _MOST_SESSIONS = 2_000
 """Of one namespace, in one scheduler."""
-_HELLOS = (50.0, 500)
-"""Hellos per second from one address, and at once: on a laptop all agents call from one address."""
-_EFFORT = (100.0, 2_000)
-"""Milliseconds per second, and at once, that the hellos from one address may take to read: one of 50,000
-versions takes 3."""
 _LINES = (2.0, 1_000)
 """Per second, and at once: lines of the log about agents that come and go."""
-_MESSAGES = (2_000.0, 20_000)
-"""Messages per second of one session, and at once. Messages beyond these are read more slowly."""
-_COSTLY_SECONDS, _REST = 0.01, 9
-"""A message that took the event loop for longer than the first figure is followed by a rest of so many times
-that: one session takes no more than a tenth of the loop."""
 _REFUSALS = {
     Verdict.MISSING: grpc.StatusCode.UNAUTHENTICATED,
     Verdict.WRONG: grpc.StatusCode.PERMISSION_DENIED,
@@ -71,8 +61,6 @@ _INVALID = grpc.StatusCode.INVALID_ARGUMENT
 _EXHAUSTED = grpc.StatusCode.RESOURCE_EXHAUSTED
 _FAULTS = {*_REFUSALS.values(), _INVALID, _EXHAUSTED, grpc.StatusCode.FAILED_PRECONDITION} - {_UNAVAILABLE}
 """Refusals that are worth a line in the log. The others are usual: of a standby, or to agents that end."""
-_LONGEST_POD = 253
-_TOO_LONG_TO_READ = "the hellos from there took too long to read; try again later"
 _NOT_LEADING = "this scheduler does not lead; try the next address"
 
 
@@ -89,26 +77,19 @@ class AgentService:
         """Takes the scheduler's own `address`, and `leads`, which is asked before anything is sent."""
         self.namespace = namespace
         self._token = token
-        self._address = address
         self._epoch: int | None = None
         self._leads = leads
         self._sessions: dict[ReplicaId, AgentSession] = {}
         self._speakers: dict[str, AgentSession] = {}
         """The sessions by the address of their endpoint."""
         self._collector = ""
-        self._taking = asyncio.Lock()
-        """Held while an inventory is taken: many at a time would delay everything else."""
-        self._greeting: set[str] = set()
-        """The agents whose inventory is taken or waits for that, once each: none keeps the others out."""
         self._models: set[str] | None = None
         """The names of the namespace's Models, None before this scheduler knows them."""
-        self._hellos = Allowance(*_HELLOS)
-        self._efforts = Allowance(*_EFFORT)
         self._complaints = Complaints()
         self._lines = Allowance(*_LINES)
         self._callbacks: list[Callable[[], None]] = []
         self._numbers = itertools.count(1)
-        self._revisions = itertools.count(1)
+        self._greetings = Greetings(namespace, address, itertools.count(1).__next__)
 
     def lead(self, epoch: int) -> None:
         """Takes sessions from now on, in the name of this epoch."""
@@ -201,7 +182,7 @@ class AgentService:
             session.raise_end()
         except AgentRefused as refused:
             if refused.code in _FAULTS:
-                self._complaints.warn("agent refused", refused.pod or _caller(context), cause=str(refused))
+                self._complaints.warn("agent refused", refused.pod or caller_of(context), cause=str(refused))
             await context.abort(refused.code, str(refused))
 
     def _admitted(self, context: Context) -> int:
@@ -211,20 +192,12 @@ class AgentService:
             raise AgentRefused(_REFUSALS[verdict], verdict.value)
         if self._epoch is None or not self._leads():
             raise AgentRefused(_UNAVAILABLE, _NOT_LEADING)
-        caller = _caller(context)
-        if not self._hellos.take(caller):
-            raise AgentRefused(
-                _EXHAUSTED, f"more than {_HELLOS[0]:.0f} sessions a second are begun from there"
-            )
-        if not self._efforts.take(caller):
-            raise AgentRefused(_EXHAUSTED, _TOO_LONG_TO_READ)
+        self._greetings.admit(caller_of(context))
         return self._epoch
 
     async def _greeted(self, context: Context, epoch: int) -> AgentSession:
         """Returns the session of an agent that may have one now. Raises AgentRefused for any other."""
-        hello = await self._hello(context)
-        session = AgentSession(next(self._numbers), hello, self._revisions.__next__)
-        await self._take_inventory(session, context)
+        hello, session = await self._greetings.introduced(next(self._numbers), context)
         if self._epoch != epoch or not self._leads():
             raise AgentRefused(_UNAVAILABLE, _NOT_LEADING)
         if hello.epoch > epoch:  # it takes this leader, or not: agent.epochs
@@ -234,46 +207,6 @@ class AgentService:
         if problem := self._occupied(hello):
             raise AgentRefused(_EXHAUSTED, problem, hello.pod)
         return session
-
-    async def _take_inventory(self, session: AgentSession, context: Context) -> None:
-        """Takes the states that a hello tells, behind those of the agents that came before. Raises
-        AgentRefused."""
-        caller = _caller(context)
-        # Any number of agents call from a loopback address: the words of the hello tell them apart.
-        agent = f"{caller} {session.id}" if peers.is_loopback(caller) else caller
-        if agent in self._greeting:
-            raise AgentRefused(_EXHAUSTED, "an earlier hello of this agent is being read", str(session.id))
-        self._greeting.add(agent)
-        try:
-            async with self._taking:
-                await session.take_inventory()
-        finally:
-            self._greeting.discard(agent)
-
-    async def _hello(self, context: Context) -> pb.Hello:
-        """Returns the hello that a session begins with. Raises AgentRefused where it cannot be right."""
-        try:
-            data = await next_bytes(context, _HELLO_SECONDS)
-        except TimeoutError:
-            data = None
-        if self._efforts.wait(_caller(context)):  # by others from there, which were admitted with this one
-            raise AgentRefused(_EXHAUSTED, _TOO_LONG_TO_READ)
-        begun = time.perf_counter()
-        try:
-            message = message_of(data)
-        finally:
-            self._efforts.spend((time.perf_counter() - begun) * 1_000, _caller(context))
-        if message is None or not message.HasField("hello"):
-            raise AgentRefused(_INVALID, "a session begins with a hello")
-        hello = message.hello
-        if hello.protocol != wire.PROTOCOL:
-            told = f"the scheduler speaks protocol {wire.PROTOCOL}, the agent {hello.protocol}"
-            raise AgentRefused(grpc.StatusCode.FAILED_PRECONDITION, told)
-        problem = wire.hello_problem(hello, self.namespace)
-        problem = problem or peers.address_problem(hello.endpoint.address, context.peer(), self._address)
-        if problem:
-            raise AgentRefused(_INVALID, problem, hello.pod[:_LONGEST_POD])
-        return hello
 
     def _occupied(self, hello: pb.Hello) -> str | None:
         """Returns why there is no room for the session beside those that live; None where there is room.
@@ -324,7 +257,7 @@ class AgentService:
 
     async def _listen(self, session: AgentSession, context: Context) -> None:
         """Takes reports until the agent ends the stream, breaks the protocol or falls silent."""
-        allowance = Allowance(*_MESSAGES)
+        pace = Pace()
         while True:
             try:
                 data = await next_bytes(context, _SILENCE_SECONDS)
@@ -342,12 +275,9 @@ class AgentService:
             if problem:
                 session.end(_INVALID, problem)
                 return
-            del data, message  # a rest may be long, and what the message says may be large
-            cost = time.perf_counter() - begun
-            if cost >= _COSTLY_SECONDS:
-                await asyncio.sleep(cost * _REST)
-            if not allowance.take():
-                await asyncio.sleep(allowance.wait())
+            del data, message  # the rest may be long, and what the message says may be large
+            if rest := pace.rest(time.perf_counter() - begun):
+                await asyncio.sleep(rest)
 
     def _take(self, session: AgentSession, message: pb.AgentMessage) -> str | None:
         """Returns why the message cannot be taken; None where it was taken."""
@@ -366,14 +296,17 @@ class AgentService:
             if not self._leads():
                 session.end(grpc.StatusCode.UNAVAILABLE, _NOT_LEADING)
                 return
-            if not await sent(context, message):
+            try:
+                async with asyncio.timeout(_SILENCE_SECONDS):
+                    there = await sent(context, message)
+            except TimeoutError:
+                told = f"a message was not taken within {_SILENCE_SECONDS:.0f} s"
+                session.end(grpc.StatusCode.DEADLINE_EXCEEDED, told)
+                return
+            if not there:
                 return
 
     def _changed(self) -> None:
         CONNECTED.labels(self.namespace).set(len(self._sessions))
         for callback in tuple(self._callbacks):
             callback()
-
-
-def _caller(context: Context) -> str:
-    return str(peers.address_of(context.peer()))

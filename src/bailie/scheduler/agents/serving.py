@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 _STOP_SECONDS = 0.5
 _LONGEST = 8 * 1024 * 1024
-"""Bytes of a message. The inventory of `MOST_VERSIONS` has 4 MB, more where models have many tensors."""
+"""Bytes of a hello. The inventory of `MOST_VERSIONS` has 4 MB; agents add 4 MiB of signatures and words."""
 _SERVER_OPTIONS = (
     ("grpc.keepalive_time_ms", 1000),
     ("grpc.keepalive_timeout_ms", 2500),

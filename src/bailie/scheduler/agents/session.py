@@ -13,6 +13,7 @@ import grpc
 
 from bailie._gen import agent_pb2 as pb
 from bailie.control.agent_port import ConnectedReplica
+from bailie.lifecycle.wire import without_details
 from bailie.scheduler.agents import wire
 from bailie.wellknown.names import PIPELINE_CAPABILITY
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
     from bailie.control.agent_port import Command, ModelReport
     from bailie.placement.snapshot import ReplicaId, VersionId
+    from bailie.scheduler.agents.hello_parts import HelloParts
 
     Ending = tuple[grpc.StatusCode, str]
     Name = tuple[VersionId, int]
@@ -28,6 +30,9 @@ if TYPE_CHECKING:
 
 _SLICE = 100
 """Reports of an inventory between two pauses: a few milliseconds."""
+_MOST_DETAIL_BYTES = 32 << 20
+"""Of memory for the signatures and words of all versions of a replica, beyond which they are left out. Those
+of 30,000 models with five tensors each fit."""
 
 
 class AgentRefused(Exception):  # noqa: N818 - what becomes of a caller, not an error of ours
@@ -41,16 +46,19 @@ class AgentRefused(Exception):  # noqa: N818 - what becomes of a caller, not an 
 class AgentSession:
     """From Hello to the end of the stream."""
 
-    def __init__(self, number: int, hello: pb.Hello, next_revision: Callable[[], int]) -> None:
+    def __init__(self, number: int, hello: HelloParts, next_revision: Callable[[], int]) -> None:
         self.number = number
-        self.id: ReplicaId = wire.replica_id(hello)
+        self.id: ReplicaId = wire.replica_id(hello.words)
         self.ended: asyncio.Future[Ending] = asyncio.get_running_loop().create_future()
         """Set to end the stream from our side, with the status and the text that the agent gets."""
-        self.endpoint: pb.Endpoint = hello.endpoint
-        self._hello = hello
-        self._status = hello.status
+        self._hello = _needed(hello.words)
+        self.endpoint: pb.Endpoint = self._hello.endpoint
+        self._status = self._hello.status
+        self._inventory = hello.reports
         self._next_revision = next_revision
         self._models: dict[Name, ModelReport] = {}
+        self._details: dict[Name, int] = {}
+        self._detail_bytes = 0
         self._outbox: dict[Name, Command] = {}
         self._used: set[str] = set()
         self._memory: dict[str, bool] = {}
@@ -62,22 +70,16 @@ class AgentSession:
         self._snapshot: ConnectedReplica | None = None
 
     async def take_inventory(self) -> None:
-        """Notes the states that the hello tells, in slices between which other tasks run, and lets the hello
-        go. Raises AgentRefused."""
-        for number, report in enumerate(self._hello.inventory, 1):
-            if problem := self.take_report(report):
+        """Notes the states that the hello tells, in slices between which other tasks run, and lets the
+        inventory go. Raises AgentRefused."""
+        inventory, self._inventory = self._inventory, []
+        for number, data in enumerate(inventory, 1):
+            report = wire.parsed_report(data)
+            problem = wire.NO_MESSAGE if report is None else self.take_report(report)
+            if problem:
                 raise AgentRefused(grpc.StatusCode.INVALID_ARGUMENT, problem, self._hello.pod)
             if number % _SLICE == 0:
                 await asyncio.sleep(0)
-        self._keep_little()
-
-    def _keep_little(self) -> None:
-        """Copies what is needed of the hello: a part of a message keeps all of it in memory."""
-        hello = self._hello
-        self._hello = pb.Hello(
-            pod=hello.pod, capabilities=hello.capabilities, endpoint=hello.endpoint, status=hello.status
-        )
-        self.endpoint, self._status = self._hello.endpoint, self._hello.status
 
     def take_report(self, report: pb.ModelReport) -> str | None:
         """Notes the newest state of a version; a version that is gone leaves the inventory.
@@ -90,12 +92,27 @@ class AgentSession:
             return problem
         if state is None:
             self._models.pop(name, None)
+            self._make_room(name, 0)
         elif name not in self._models and len(self._models) >= wire.MOST_VERSIONS:
             return f"a replica has at most {wire.MOST_VERSIONS} versions"
         else:
-            self._models[name] = wire.model_report(report, state, self._next_revision())
+            fits = self._make_room(name, wire.kept_bytes(report))
+            told = report if fits else without_details(report)
+            self._models[name] = wire.model_report(told, state, self._next_revision())
         self._snapshot = None
         return None
+
+    def _make_room(self, name: Name, size: int) -> bool:
+        """Lets go of the earlier details of a version; says whether new ones of `size` bytes have room, and
+        counts them."""
+        self._detail_bytes -= self._details.pop(name, 0)
+        if size == 0:
+            return True
+        if self._detail_bytes + size > _MOST_DETAIL_BYTES:
+            return False
+        self._details[name] = size
+        self._detail_bytes += size
+        return True
 
     @property
     def versions(self) -> int:
@@ -220,3 +237,10 @@ class AgentSession:
             remotes_problem=wire.remotes_problem(status),
             models=tuple(self._models[name] for name in sorted(self._models)),
         )
+
+
+def _needed(hello: pb.Hello) -> pb.Hello:
+    """Returns a copy of what is needed of the hello: a part of a message keeps all of it in memory."""
+    return pb.Hello(
+        pod=hello.pod, capabilities=hello.capabilities, endpoint=hello.endpoint, status=hello.status
+    )

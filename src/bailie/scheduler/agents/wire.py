@@ -17,7 +17,7 @@ from bailie.api.texts import shown
 from bailie.control.agent_port import EvictCommand, ModelReport, UnloadCommand
 from bailie.lifecycle.copies import CopyState
 from bailie.lifecycle.journal import JournalNote
-from bailie.lifecycle.wire import from_wire, signature_from_wire
+from bailie.lifecycle.wire import LONGEST_REPORT, detail_bytes, from_wire, signature_from_wire
 from bailie.placement.snapshot import ReplicaId, VersionId
 from bailie.routing.table import MAX_PORT
 
@@ -30,12 +30,17 @@ if TYPE_CHECKING:
 PROTOCOL = 1
 MOST_VERSIONS = 50_000
 """On one replica, in any state: more than twice as many as the largest measurements load."""
+LONGEST_MESSAGE = LONGEST_REPORT + 16
+"""Bytes of a message after the hello: a report and its tag."""
+NO_MESSAGE = "this is no message of the agents' protocol"
 MOST_REPLICAS = 10_000
 """Of one Server."""
+_TENSOR_BYTES = 128
+"""Of memory, for a tensor without a name."""
 _MOST_CAPABILITIES = 256
 _LONGEST_NAME = 253
 """Characters of a capability, a Model's name or an identity."""
-_LONGEST_MESSAGE = 4096
+_LONGEST_WORDS = 4096
 """Characters of an agent's words about a model; conditions hold 32,768 together."""
 _LONGEST_PATH = 200
 """Characters of a path in an artifact."""
@@ -54,6 +59,14 @@ def parsed(data: bytes) -> pb.AgentMessage | None:
         return None
 
 
+def parsed_report(data: bytes) -> pb.ModelReport | None:
+    """Returns a report of an inventory; None for bytes that are none."""
+    try:
+        return pb.ModelReport.FromString(data)
+    except DecodeError:
+        return None
+
+
 def replica_id(hello: pb.Hello) -> ReplicaId:
     """Returns the replica whose agent says hello."""
     return ReplicaId(hello.server, hello.replica)
@@ -61,7 +74,7 @@ def replica_id(hello: pb.Hello) -> ReplicaId:
 
 def hello_problem(hello: pb.Hello, namespace: str) -> str | None:
     """Returns a sentence that says why the hello is refused in this namespace; None when it is accepted, as
-    far as its inventory is."""
+    far as its inventory is. Its inventory is not looked at."""
     if hello.namespace != namespace:
         return f"this scheduler serves namespace {namespace!r}, not {hello.namespace[:_LONGEST_NAME]!r}"
     if not is_dns_label(hello.server):
@@ -78,8 +91,6 @@ def hello_problem(hello: pb.Hello, namespace: str) -> str | None:
 def _amount_problem(hello: pb.Hello) -> str | None:
     if len(hello.capabilities) > _MOST_CAPABILITIES or _longest(hello.capabilities) > _LONGEST_NAME:
         return f"capabilities are at most {_MOST_CAPABILITIES}, of at most {_LONGEST_NAME} characters each"
-    if len(hello.inventory) > MOST_VERSIONS:
-        return f"a replica has at most {MOST_VERSIONS} versions, not {len(hello.inventory)}"
     return None
 
 
@@ -117,6 +128,12 @@ def copy_state(report: pb.ModelReport) -> CopyState | None:
     return None if state is CopyState.UNLOADED else state
 
 
+def kept_bytes(report: pb.ModelReport) -> int:
+    """Returns about how much memory the signature and the words of a report take here."""
+    tensors = len(report.signature.inputs) + len(report.signature.outputs)
+    return detail_bytes(report) + tensors * _TENSOR_BYTES
+
+
 def version_of(report: pb.ModelReport) -> tuple[VersionId, int]:
     """Returns the version of which the report speaks, and its number on the replica."""
     return VersionId(report.version.name, report.version.identity), report.version.number
@@ -132,7 +149,7 @@ def model_report(report: pb.ModelReport, state: CopyState, revision: int) -> Mod
         state=state,
         revision=revision,
         reason=reason,
-        message=report.message[:_LONGEST_MESSAGE],
+        message=report.message[:_LONGEST_WORDS],
         declared_bytes=report.declared_bytes,
         measured_bytes=report.measured_bytes,
         measured_at_least=report.measured_at_least,

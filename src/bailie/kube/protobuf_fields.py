@@ -1,21 +1,18 @@
-"""Protobuf messages as fields of bytes, and fields as bytes: no value but names and shapes is decoded. Pure.
+"""Protobuf messages as fields of bytes, and fields as bytes: no value is decoded. Pure.
 
-Used by `protobuf_bodies`. Messages come from strangers, so each length is checked, and the fields of one
-message are counted: two bytes of a message may become hundreds in memory.
+Used by the scheduler for messages of agents, by the gateway for those of Envoys, and by pipeline gateways for
+requests. Messages come from strangers, so each length is checked, and the fields of one message are counted:
+two bytes of a message may become hundreds in memory, where protobuf reads it.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bailie.pipelinegateway.json_bodies import MalformedBody
-
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 VARINT, FIXED64, DELIMITED, FIXED32 = 0, 1, 2, 5
-MOST_FIELDS = 1 << 16
-"""Fields of one message together with those of its tensors; ten thousand tensors have fewer."""
 _LONGEST_VARINT = 10
 _MOST_64 = 1 << 64
 
@@ -24,27 +21,31 @@ Field = tuple[int, int, int, int, int]
 """A field of a message: its number and kind, where it begins, and where its value begins and ends."""
 
 
+class MalformedMessage(ValueError):  # noqa: N818 - the name of what the sender made
+    """Bytes are no message of protobuf, or one of too many fields; the text says which part is wrong."""
+
+
 class FieldCount:
     """The fields of one message that have been read."""
 
-    __slots__ = ("left",)
+    __slots__ = ("left", "most")
 
-    def __init__(self) -> None:
-        """Begins before the first."""
-        self.left = MOST_FIELDS
+    def __init__(self, most: int) -> None:
+        """Begins before the first of `most` fields."""
+        self.left = self.most = most
 
 
 def fields(data: bytes, at: int, end: int, count: FieldCount) -> Iterator[Field]:
-    """Yields the fields between two places of `data`. Raises MalformedBody."""
+    """Yields the fields between two places of `data`. Raises MalformedMessage."""
     while at < end:
         start = at
         count.left -= 1
         if count.left < 0:
-            raise MalformedBody(f"the message has more than {MOST_FIELDS} fields")
+            raise MalformedMessage(f"the message has more than {count.most} fields")
         tag, at = (data[at], at + 1) if data[at] < 128 else varint(data, at, end)
         number, wire = tag >> 3, tag & 7
         if not number or tag >= 1 << 32:
-            raise MalformedBody(f"the message has no field at byte {start}")
+            raise MalformedMessage(f"the message has no field at byte {start}")
         if wire == DELIMITED:
             short = at < end and data[at] < 128  # as nearly all are
             size, at = (data[at], at + 1) if short else varint(data, at, end)
@@ -54,15 +55,16 @@ def fields(data: bytes, at: int, end: int, count: FieldCount) -> Iterator[Field]
         elif wire in (FIXED64, FIXED32):
             after = at + (8 if wire == FIXED64 else 4)
         else:
-            raise MalformedBody(f"field {number} at byte {start} is of a kind that no message here has")
+            # Groups: protobuf still reads them, but none of these messages has ever had one.
+            raise MalformedMessage(f"field {number} at byte {start} is of a kind that no message here has")
         if after > end:
-            raise MalformedBody(f"field {number} at byte {start} ends behind its message")
+            raise MalformedMessage(f"field {number} at byte {start} ends behind its message")
         yield number, wire, start, at, after
         at = after
 
 
 def varint(data: bytes, at: int, end: int) -> tuple[int, int]:
-    """Returns a number, and where it ends. Raises MalformedBody."""
+    """Returns a number, and where it ends. Raises MalformedMessage."""
     value = shift = 0
     for place in range(at, min(end, at + _LONGEST_VARINT)):
         byte = data[place]
@@ -72,7 +74,7 @@ def varint(data: bytes, at: int, end: int) -> tuple[int, int]:
                 break
             return value, place + 1
         shift += 7
-    raise MalformedBody(f"the number at byte {at} has no end")
+    raise MalformedMessage(f"the number at byte {at} has no end")
 
 
 def varint_bytes(value: int) -> bytes:
