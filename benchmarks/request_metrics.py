@@ -92,7 +92,7 @@ async def scale(count: int) -> dict[str, float]:
         counts.seconds.clear()
         at_rest = await _at_rest(envoys)
         start = time.process_time()
-        text = exposition([gateway.shown_requests("bench")])
+        text = "".join(exposition([gateway.shown_requests("bench")]))
         scrape = time.process_time() - start
         known = len(list(counts.series()))
         await call_all(envoys.ports["reporting"], count, "stranger")

@@ -110,7 +110,7 @@ class EncodingPublisher:
     def on_used(self, callback: Callable[[Collection[str]], None]) -> None:
         """Nobody asks for anything here."""
 
-    def requests(self, only: str | None = None) -> Mapping[str, RecentRequests]:  # noqa: ARG002
+    def requests(self, models: Iterable[str]) -> Mapping[str, RecentRequests]:  # noqa: ARG002 - no requests
         return {}
 
     def totals(self, models: Iterable[str]) -> Mapping[str, RequestTotals]:  # noqa: ARG002 - no requests

@@ -15,7 +15,7 @@ from bailie.control.engine import Engine
 from bailie.control.experiment_subjects import ExperimentSubjects
 from bailie.control.pipeline_subjects import PipelineSubjects
 from bailie.control.pipeline_versions import SPEC_PARAMETER, PipelineVersions, parse_version
-from bailie.control.usage import usage
+from bailie.control.usage import usage_of
 from bailie.lifecycle.journal import JournalNote
 from bailie.lifecycle.pipelines import NO_GATEWAY
 from bailie.placement import ReplicaId
@@ -97,7 +97,7 @@ def test_a_pipeline_in_use_wants_the_gateways_that_there_are(world):
     world.step()
     world.loaded(identity)
     world.step()
-    [row] = (each for each in usage(world.engine.result, {}) if each["model"] == "p.pipeline")
+    row = usage_of(world.engine.result, "p.pipeline", lambda _: {})
     assert row["wantedReplicas"] == 2
 
 

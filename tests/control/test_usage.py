@@ -6,7 +6,7 @@ import pytest
 from tests.support.fleet import EVICTED, LOADED
 from tests.support.passes import Pass
 
-from bailie.control.usage import usage, usage_of
+from bailie.control.usage import SLICE, usage, usage_of
 from bailie.routing.requests import RecentRequests
 
 
@@ -19,7 +19,8 @@ def world():
 
 def row(world, name="iris", **recent):
     requests = {name: RecentRequests(**recent)} if recent else {}
-    (found,) = (each for each in usage(world.engine.result, requests) if each["model"] == name)
+    slices = usage(world.engine.result, lambda _: requests)
+    (found,) = (each for some in slices for each in some if each["model"] == name)
     return found
 
 
@@ -42,10 +43,32 @@ def test_requests_are_those_of_the_data_plane(world):
 
 def test_one_model_has_the_row_of_the_list(world):
     world.served()
-    recent = RecentRequests(per_second=10.0)
-    assert usage_of(world.engine.result, "iris", recent) == row(world, per_second=10.0)
-    assert usage_of(world.engine.result, "iris", None) == row(world)
-    assert usage_of(world.engine.result, "rose", recent) is None
+    recent = {"iris": RecentRequests(per_second=10.0)}
+
+    def requests(models):
+        return {name: recent[name] for name in models}
+
+    assert usage_of(world.engine.result, "iris", requests) == row(world, per_second=10.0)
+    assert usage_of(world.engine.result, "iris", lambda _: {}) == row(world)
+    assert usage_of(world.engine.result, "rose", requests) is None
+
+
+def test_thousands_of_models_come_in_slices_between_which_others_run(world):
+    names = [f"m-{number:03}" for number in range(2 * SLICE + 1)]
+    for name in names:
+        world.model(name)
+    world.step()
+    asked = []
+
+    def requests(models):
+        asked.append(len(models))
+        return {name: RecentRequests(in_flight=int(name[2:])) for name in models}
+
+    slices = list(usage(world.engine.result, requests))
+    assert list(map(len, slices)) == asked == [SLICE, SLICE, 1]
+    assert [(row["model"], row["inFlight"]) for some in slices for row in some] == [
+        (name, number) for number, name in enumerate(names)
+    ]
 
 
 def test_memory_is_the_larger_of_declared_and_measured_and_none_on_disk(world):

@@ -50,7 +50,7 @@ def test_names_without_end_begin_anew():
 
 def test_the_series():
     shown = ShownRequests("team-a", [], {}, {"iris": {"taken": 3, "timeout": 1}, "rose": {"refused": 2}})
-    lines = [line for line in exposition([shown]).splitlines() if not line.startswith("#")]
+    lines = [line for line in "".join(exposition([shown])).splitlines() if not line.startswith("#")]
     assert lines == [
         'bailie_payload_log_events_total{namespace="team-a",model="iris"} 3',
         'bailie_payload_log_dropped_total{namespace="team-a",model="iris",reason="timeout"} 1',

@@ -97,7 +97,7 @@ def test_a_leader_counts_what_envoys_counted_before_it_led():
     envoy.turns = 10_000
     assert feed(counts, envoy, {A: 3000}) == frozenset(), "nobody knows when they came"
     assert totals(counts) == {"iris_1": 3000}
-    assert counts.recent(0.0) == {}
+    assert counts.recent(["iris"], 0.0) == {}
     assert feed(counts, envoy, {A: 3001}) == {"iris"}
     assert totals(counts) == {"iris_1": 3001}
 
@@ -124,7 +124,8 @@ def test_the_requests_of_the_last_seconds():
     for turn in range(1, 9):
         values = {A: 20 * turn, B: 2 * turn, name_of("times"): times(3, 20 * turn)}
         counts.take(envoy.report(values, in_flight={"iris": 3}), turn * FLUSH_SECONDS)
-    found = counts.recent(8 * FLUSH_SECONDS)
+    found = counts.recent(["iris", "nobody", "rose"], 8 * FLUSH_SECONDS)
+    assert list(found) == ["iris", "rose"]
     assert found["iris"] == RecentRequests(
         per_second=10.0,
         failed_per_second=0.0,
@@ -134,16 +135,16 @@ def test_the_requests_of_the_last_seconds():
     )
     assert found["rose"] == RecentRequests(per_second=1.0, failed_per_second=1.0)
     for name in ("iris", "rose"):
-        assert counts.recent(8 * FLUSH_SECONDS, name) == {name: found[name]}
-    assert counts.recent(8 * FLUSH_SECONDS, "nobody") == {}
+        assert counts.recent([name], 8 * FLUSH_SECONDS) == {name: found[name]}
+    assert counts.recent(["nobody"], 8 * FLUSH_SECONDS) == {}
 
 
 def test_no_report_is_no_load():
     counts, envoy = RequestCounts(), Envoy()
     feed(counts, envoy, {A: 100})
-    assert counts.recent(0.0)["iris"].per_second == 50
-    assert counts.recent(6.0)["iris"].per_second == pytest.approx(12.5)
-    assert counts.recent(SILENT_SECONDS) == {}
+    assert counts.recent(["iris"], 0.0)["iris"].per_second == 50
+    assert counts.recent(["iris"], 6.0)["iris"].per_second == pytest.approx(12.5)
+    assert counts.recent(["iris"], SILENT_SECONDS) == {}
 
 
 def test_idle_series_and_envoys_that_are_gone_are_forgotten():

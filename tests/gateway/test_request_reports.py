@@ -94,7 +94,7 @@ async def test_requests_are_known_by_model_version_replica_and_the_names_are_use
         assert total(counts, route="split") == total(counts, model="split") + total(counts, model="rose") == 1
         assert total(counts, model="slow", server="", code="503") == total(counts, model="", code="404") == 1
         assert total(counts, model="evicted", server="mlserver", server_replica="0") == 1
-        recent = gateway.requests()
+        recent = gateway.requests(["iris", "slow"])
         assert recent["iris"].per_second > 0
         assert recent["slow"].failed_per_second > 0
         assert recent["iris"].p50 > 0
@@ -111,9 +111,9 @@ async def test_requests_under_way_are_known_and_used(replicas, tmp_path):
                 group.create_task(rest(mesh, "iris"))
             await until(lambda: len(used) > 2, "uses are told while requests are under way")
             assert set(used) == {frozenset({"iris"})}
-            assert gateway.requests()["iris"].in_flight == 3
+            assert gateway.requests(["iris"])["iris"].in_flight == 3
             replicas[0].held.set()
-        await until(lambda: gateway.requests()["iris"].in_flight == 0, "none is under way")
+        await until(lambda: gateway.requests(["iris"])["iris"].in_flight == 0, "none is under way")
 
 
 class Callers:

@@ -118,10 +118,10 @@ async def test_a_further_namespace_is_served_whatever_becomes_of_another(namespa
         assert central.publishers["b"].backends("iris") == {"iris_1": {"mlserver-0"}}
         assert "iris" not in central.publishers["central"].table.entries
         scheduler = central.scheduler
-        assert scheduler.explain(f"{namespace.name}/iris")["trail"]
-        assert scheduler.explain("iris") is None
-        assert scheduler.explain(f"{home}/iris") is None
-        assert scheduler.explain("nowhere/iris") is None
+        assert (await scheduler.explain(f"{namespace.name}/iris"))["trail"]
+        assert await scheduler.explain("iris") is None
+        assert await scheduler.explain(f"{home}/iris") is None
+        assert await scheduler.explain("nowhere/iris") is None
         assert scheduler.unready() is None
         waiting = scheduler.namespaces("")
         assert (waiting[home], waiting[namespace.name]) == ("", "")

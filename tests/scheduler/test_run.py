@@ -10,6 +10,7 @@ from functools import partial
 import httpx
 import pytest
 from tests.support.waiting import until as until_within
+from tests.support.waiting import until_true
 
 from bailie._gen import agent_pb2 as pb
 from bailie.api.kinds import LEASE, MODEL
@@ -108,7 +109,7 @@ async def test_more_replicas_than_fit_serve_what_fits(namespace):
         await namespace.ready()
         said = await namespace.says("1/2 replicas placed", "Scheduled")
         assert said == 'True PartiallyPlaced: 1/2 replicas placed on server "mlserver": it has 1 replica'
-        assert scheduler.explain("iris")["trail"] == [
+        assert (await scheduler.explain("iris"))["trail"] == [
             "mlserver-0: iris_1 is Loaded",
             "server mlserver: chosen (1.1Gi free, 0 other model versions)",
             "mlserver-0: chosen",
@@ -438,11 +439,11 @@ async def test_a_standby_takes_over_at_once_and_finds_everything(namespace):
             namespace.port = 0
             standby = await second.enter_async_context(namespace.scheduler("seldon-scheduler-1"))
             await until(lambda: standby.unready() is None)
-            assert standby.explain("iris") is None
+            assert await standby.explain("iris") is None
             leader, replica.port = namespace.publisher, namespace.port
         async with replica.running():
             await until(lambda: namespace.publisher is not leader and namespace.publisher.backends("iris"))
-            await until(lambda: standby.explain("iris"))
+            await until_true(lambda: standby.explain("iris"))
             assert replica.loads == ["iris_1"]
 
 

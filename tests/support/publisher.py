@@ -35,8 +35,8 @@ class RecordingPublisher:
     def on_used(self, callback):
         self.use_callbacks.append(callback)
 
-    def requests(self, only=None):
-        return {name: each for name, each in self.recent.items() if only in {None, name}}
+    def requests(self, models):
+        return {name: self.recent[name] for name in models if name in self.recent}
 
     def totals(self, models):
         return {each: self.counted.get(each, RequestTotals()) for each in models}

@@ -177,7 +177,7 @@ def _scheduler(_: list[str]) -> None:
         ):
             yield home
 
-    def request_metrics() -> str:
+    def request_metrics() -> Iterator[str]:
         leading = [(name, plane.gateway) for name, plane in planes.items() if plane.leads()]
         return exposition(gateway.shown_requests(name) for name, gateway in leading)
 

@@ -13,27 +13,39 @@ from bailie.lifecycle.copies import CopyState
 from bailie.routing.requests import RecentRequests
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from bailie.control.fleet import ModelCopy
     from bailie.control.pass_result import PassResult
 
+    Requests = Callable[[Iterable[str]], Mapping[str, RecentRequests]]
+    """Returns the requests of the last seconds to these Models; a Model that had none may be absent."""
+
+SLICE = 32
+"""Models of a slice: a few milliseconds."""
 _NONE = RecentRequests()
 
 
-def usage(result: PassResult, requests: Mapping[str, RecentRequests]) -> list[dict[str, Any]]:
-    """Returns for each Model its requests of the last seconds, its replicas and its memory there, by name.
-    Pipelines are among them, and want all gateways that there are.
+def usage(result: PassResult, requests: Requests) -> Iterator[list[dict[str, Any]]]:
+    """Yields for each Model its requests of the last seconds, its replicas and its memory there, by name, in
+    slices between which others may run: there may be thousands.
 
-    Times are in seconds, memory in bytes: of all replicas that have the model in memory, the larger of the
-    declared and the measured size.
+    Pipelines are among them, and want all gateways that there are. Times are in seconds, memory in bytes: of
+    all replicas that have the model in memory, the larger of the declared and the measured size.
     """
-    return [_row(result, name, requests.get(name, _NONE)) for name in sorted(result.facts)]
+    names = sorted(result.facts)
+    for start in range(0, len(names), SLICE):
+        yield _rows(result, names[start : start + SLICE], requests)
 
 
-def usage_of(result: PassResult, name: str, recent: RecentRequests | None) -> dict[str, Any] | None:
+def usage_of(result: PassResult, name: str, requests: Requests) -> dict[str, Any] | None:
     """Returns the row of one Model, as `usage` has it; None for a Model that is not known."""
-    return _row(result, name, recent or _NONE) if name in result.facts else None
+    return _rows(result, [name], requests)[0] if name in result.facts else None
+
+
+def _rows(result: PassResult, names: Sequence[str], requests: Requests) -> list[dict[str, Any]]:
+    recent = requests(names)
+    return [_row(result, name, recent.get(name, _NONE)) for name in names]
 
 
 def _row(result: PassResult, name: str, recent: RecentRequests) -> dict[str, Any]:

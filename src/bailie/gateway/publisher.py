@@ -155,9 +155,9 @@ class Gateway:
             for callback in self._use_callbacks:
                 callback(names)
 
-    def requests(self, only: str | None = None) -> Mapping[str, RecentRequests]:
-        """Returns the requests of the last seconds by Model, or those to `only` one."""
-        return self._counts.recent(_now(), only)
+    def requests(self, models: Iterable[str]) -> Mapping[str, RecentRequests]:
+        """Returns the requests of the last seconds to each of these Models."""
+        return self._counts.recent(models, _now())
 
     def totals(self, models: Iterable[str]) -> Mapping[str, RequestTotals]:
         """Returns the requests to each of these Models so far; nothing while no Envoy is connected."""

@@ -8,9 +8,9 @@ so that a scheduler that leads again goes on from the totals that it had.
 from __future__ import annotations
 
 import re
-from collections import defaultdict, deque
+from collections import Counter, defaultdict, deque
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 from bailie.gateway import request_metrics as metrics
 from bailie.gateway.envoy_life import EnvoyLife
@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from bailie.gateway.request_reports import EnvoyReport
-
-_Value = TypeVar("_Value")
 
 IDLE_REPORTS = metrics.IDLE_SECONDS // FLUSH_SECONDS
 RECENT_REPORTS = 5
@@ -254,27 +252,29 @@ class RequestCounts:
         known = [at if at >= silent else now - FLUSH_SECONDS for at in heard]
         return sum(known) / len(known) if known else now - FLUSH_SECONDS
 
-    def recent(self, now: float, only: str | None = None) -> dict[str, RecentRequests]:
-        """Returns the requests of the last seconds by Model, or those to `only` one."""
+    def recent(self, models: Iterable[str], now: float) -> dict[str, RecentRequests]:
+        """Returns the requests of the last seconds to those of these Models that had some, or have some under
+        way."""
+        asked = tuple(models)
         found: dict[str, _Recent] = defaultdict(_Recent)
+        under_way: Counter[str] = Counter()
         for envoy in self._heard(now):
             seconds, reports = envoy.window(now)
-            for model, each in (pair for models in reports for pair in _of(models, only)):
+            for model, each in (
+                (name, report[name]) for report in reports for name in asked if name in report
+            ):
                 total = found[model]
                 total.requests += each.requests / seconds
                 total.failed += each.failed / seconds
                 total.times = _added(total.times, each.times)
-        under_way = dict(_of(self.in_flight(now), only))
-        return {name: _said(found[name], under_way.get(name, 0)) for name in {*found, *under_way}}
+            for name in asked:
+                under_way[name] += envoy.life.in_flight.get(name, 0)
+        return {
+            name: _said(found[name], under_way[name]) for name in asked if name in found or under_way[name]
+        }
 
     def _heard(self, now: float) -> Iterator[_Envoy]:
         return (each for each in self._envoys.values() if now - each.life.heard_at < SILENT_SECONDS)
-
-
-def _of(models: Mapping[str, _Value], only: str | None) -> Iterable[tuple[str, _Value]]:
-    if only is None:
-        return models.items()
-    return ((only, models[only]),) if only in models else ()
 
 
 def _added(one: Iterable[int], other: Iterable[int]) -> list[int]:

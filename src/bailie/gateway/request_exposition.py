@@ -10,8 +10,8 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass, field
-from itertools import accumulate
-from typing import TYPE_CHECKING
+from itertools import accumulate, islice
+from typing import TYPE_CHECKING, TypeVar
 
 from bailie.gateway.payload_counts import TAKEN
 from bailie.gateway.request_metrics import BUCKETS
@@ -24,6 +24,16 @@ if TYPE_CHECKING:
     from bailie.gateway.request_labels import RequestLabels
 
 EVENTS, DROPPED = "bailie_payload_log_events_total", "bailie_payload_log_dropped_total"
+_IN_FLIGHT = "seldon_model_infer_in_flight"
+_OTHERS = {
+    _IN_FLIGHT: ("gauge", "Requests under way."),
+    EVENTS: ("counter", "Events that sinks have taken."),
+    DROPPED: ("counter", "Events that none has."),
+}
+"""The families that are no sums of series, each with its type and its help."""
+_Item = TypeVar("_Item")
+_SLICE = 256
+"""Series, or lines, between two chances for others to run."""
 _ENDS = (*(f"{each / 1e6:g}" for each in BUCKETS), "+Inf")
 
 
@@ -75,34 +85,43 @@ class _Sum:
     times_sum: int = 0
 
 
-def exposition(shown: Iterable[ShownRequests]) -> str:
-    """Returns the text for all namespaces."""
+def exposition(shown: Iterable[ShownRequests]) -> Iterator[str]:
+    """Yields the text for all namespaces in slices, between which others may run; a slice may be empty."""
     sums: dict[tuple[str, str], dict[str, _Sum]] = defaultdict(lambda: defaultdict(_Sum))
-    in_flight: list[str] = []
-    taken: list[str] = []
-    dropped: list[str] = []
+    others: dict[str, list[str]] = {name: [] for name in _OTHERS}
     for each in shown:
-        for series in each.series:
-            _add(sums, each.namespace, series)
-        in_flight += [
-            f'seldon_model_infer_in_flight{{namespace="{each.namespace}",model="{name}"}} {count}\n'
-            for name, count in each.in_flight.items()
-        ]
-        for model, outcomes in each.payloads.items():
-            labels = f'namespace="{each.namespace}",model="{model}"'
-            for outcome, number in outcomes.items():
-                if outcome == TAKEN:
-                    taken.append(f"{EVENTS}{{{labels}}} {number}\n")
-                else:
-                    dropped.append(f'{DROPPED}{{{labels},reason="{outcome}"}} {number}\n')
-    text = [line for kind in (_MODEL, _PIPELINE) for line in _lines(kind.name, sums)]
-    if in_flight:
-        text += [_head("seldon_model_infer_in_flight", "gauge", "Requests under way."), *in_flight]
-    if taken:
-        text += [_head(EVENTS, "counter", "Events that sinks have taken."), *taken]
-    if dropped:
-        text += [_head(DROPPED, "counter", "Events that none has."), *dropped]
-    return "".join(text)
+        for some in _batches(each.series):
+            for series in some:
+                _add(sums, each.namespace, series)
+            yield ""
+        _add_others(others, each)
+    for kind in (_MODEL, _PIPELINE):
+        yield from map("".join, _batches(_lines(kind.name, sums)))
+    for name, (type_, told) in _OTHERS.items():
+        if others[name]:
+            yield "".join([_head(name, type_, told), *others[name]])
+
+
+def _add_others(others: Mapping[str, list[str]], shown: ShownRequests) -> None:
+    """Adds the lines of a namespace that are no sums of series, by their family."""
+    others[_IN_FLIGHT].extend(
+        f'{_IN_FLIGHT}{{namespace="{shown.namespace}",model="{name}"}} {count}\n'
+        for name, count in shown.in_flight.items()
+    )
+    for model, outcomes in shown.payloads.items():
+        labels = f'namespace="{shown.namespace}",model="{model}"'
+        for outcome, number in outcomes.items():
+            if outcome == TAKEN:
+                others[EVENTS].append(f"{EVENTS}{{{labels}}} {number}\n")
+            else:
+                others[DROPPED].append(f'{DROPPED}{{{labels},reason="{outcome}"}} {number}\n')
+
+
+def _batches(items: Iterable[_Item]) -> Iterator[list[_Item]]:
+    """Yields the items in batches of a few milliseconds' work."""
+    left = iter(items)
+    while batch := list(islice(left, _SLICE)):
+        yield batch
 
 
 def _add(sums: Mapping[tuple[str, str], Mapping[str, _Sum]], namespace: str, series: RequestSeries) -> None:

@@ -19,7 +19,7 @@ import structlog
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 
     JsonRoute = Callable[[str], object | Awaitable[object]]
     """Gets the rest of the path (`iris` of `/explain/iris`); returns JSON data, or None for 404."""
@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 _REQUEST_SECONDS = 5.0
+_ANSWER_SECONDS = 30.0
+_MOST_AT_WORK = 4
+"""Answers that are made at a time: each takes its slices of the event loop."""
 _LAST_SECONDS = 1.0
 _HEADER_BYTES = 16 * 1024
 _JSON = "application/json"
@@ -39,7 +42,8 @@ class HealthServer:
     """Routes of one process.
 
     `live` and `ready` return a sentence about a fault; None when nothing is. `routes` maps a path prefix
-    without slashes (`explain`) to a JsonRoute. `metrics` is text that follows the process's own metrics.
+    without slashes (`explain`) to a JsonRoute. `metrics` returns text that follows the process's own metrics,
+    in slices between which others run.
     """
 
     def __init__(
@@ -48,12 +52,14 @@ class HealthServer:
         live: Callable[[], str | None],
         ready: Callable[[], str | None],
         routes: Mapping[str, JsonRoute] | None = None,
-        metrics: Callable[[], str] = str,
+        metrics: Callable[[], Iterable[str]] = tuple,
     ) -> None:
         self._checks = {"live": live, "ready": ready}
         self._routes = dict(routes or {})
         self._metrics = metrics
         self._open: set[asyncio.Task[object]] = set()
+        self._at_work = asyncio.Semaphore(_MOST_AT_WORK)
+        """Taken for each answer but those to probes, which are short and must not wait for others."""
 
     @asynccontextmanager
     async def serve(self, host: str, port: int) -> AsyncIterator[int]:
@@ -78,7 +84,7 @@ class HealthServer:
         try:
             async with asyncio.timeout(_REQUEST_SECONDS):
                 head = await reader.readuntil(b"\r\n\r\n")
-            status, content_type, body = await self._answer(head.split(b"\r\n", 1)[0])
+            status, content_type, body = await self._answer_in_time(head.split(b"\r\n", 1)[0])
             async with asyncio.timeout(_REQUEST_SECONDS):
                 writer.write(_response(status, content_type, body))
                 await writer.drain()
@@ -86,6 +92,14 @@ class HealthServer:
             pass
         finally:
             writer.close()
+
+    async def _answer_in_time(self, request_line: bytes) -> Answer:
+        try:
+            async with asyncio.timeout(_ANSWER_SECONDS):
+                return await self._answer(request_line)
+        except TimeoutError:
+            told = f"no answer within {_ANSWER_SECONDS:.0f} s, for other questions came first; ask later\n"
+            return HTTPStatus.SERVICE_UNAVAILABLE, _TEXT, told.encode()
 
     async def _answer(self, request_line: bytes) -> Answer:
         parts = request_line.decode("latin-1").split(" ")
@@ -97,10 +111,19 @@ class HealthServer:
         if name in self._checks and not rest:
             return _checked(self._checks[name]())
         if name == "metrics" and not rest:
-            return HTTPStatus.OK, CONTENT_TYPE_LATEST, generate_latest() + self._metrics().encode()
+            async with self._at_work:
+                return HTTPStatus.OK, CONTENT_TYPE_LATEST, await self._measured()
         if name in self._routes:
-            return await _from_route(self._routes[name], rest)
+            async with self._at_work:
+                return await _from_route(self._routes[name], rest)
         return HTTPStatus.NOT_FOUND, _TEXT, b"not found\n"
+
+    async def _measured(self) -> bytes:
+        parts = [generate_latest()]
+        for some in self._metrics():
+            parts.append(some.encode())
+            await asyncio.sleep(0)
+        return b"".join(parts)
 
 
 def _checked(wrong: str | None) -> Answer:

@@ -252,8 +252,8 @@ class Publisher(Protocol):
         """Calls `callback` every few seconds with the names that were asked for since the last call."""
         ...
 
-    def requests(self, only: str | None = None) -> Mapping[str, RecentRequests]:
-        """Returns the requests of the last seconds by Model, or those to `only` one.
+    def requests(self, models: Iterable[str]) -> Mapping[str, RecentRequests]:
+        """Returns the requests of the last seconds to each of these Models.
 
         A Model that had none may be absent.
         """

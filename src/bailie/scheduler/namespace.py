@@ -82,21 +82,32 @@ class NamespaceScheduler:
         informer = self._informers[kind]
         return informer.synced.is_set() or (kind in FORBIDDABLE and isinstance(informer.failure, Forbidden))
 
-    def explain(self, name: str) -> dict[str, Any] | None:
-        """Returns the placement of a model; None on a standby and for a model that does not exist."""
-        return explained(self._engine.result, name) if self._engine else None
+    async def explain(self, name: str) -> dict[str, Any] | None:
+        """Returns the placement of a model; None on a standby and for a model that does not exist.
 
-    def explain_server(self, name: str) -> dict[str, Any] | None:
+        Placement looks at all models for that, in a thread, for the result of a pass never changes.
+        """
+        return await asyncio.to_thread(explained, self._engine.result, name) if self._engine else None
+
+    async def explain_server(self, name: str) -> dict[str, Any] | None:
         """Returns the replicas of a Server; None on a standby and for a Server that is not known."""
-        return explained_server(self._engine.result, name) if self._engine else None
+        return await asyncio.to_thread(explained_server, self._engine.result, name) if self._engine else None
 
-    def usage(self, model: str) -> dict[str, Any] | None:
-        """Returns how each Model is used, or that one if it is named; None on a standby."""
+    async def usage(self, model: str) -> dict[str, Any] | None:
+        """Returns how each Model is used, or that one if it is named; None on a standby.
+
+        All of them are those of one pass, and others run meanwhile.
+        """
         if self._engine is None or self._publisher is None:
             return None
+        result, requests = self._engine.result, self._publisher.requests
         if model:
-            return usage_of(self._engine.result, model, self._publisher.requests(model).get(model))
-        return {"models": usage(self._engine.result, self._publisher.requests())}
+            return usage_of(result, model, requests)
+        rows: list[dict[str, Any]] = []
+        for some in usage(result, requests):
+            rows += some
+            await asyncio.sleep(0)
+        return {"models": rows}
 
     def state(self) -> dict[str, Any]:
         """Returns, for `bailie doctor`, the agents connected to each Server and the newest revisions.

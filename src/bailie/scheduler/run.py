@@ -30,7 +30,7 @@ from bailie.tracing.tracer import Tracer
 from bailie.wellknown import labels, names
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from contextlib import AbstractAsyncContextManager
 
     from bailie.kube.client import Client
@@ -57,9 +57,9 @@ async def run(
     data_plane: DataPlane,
     further: FurtherPlane | None = None,
     *,
-    request_metrics: Callable[[], str] = str,
+    request_metrics: Callable[[], Iterable[str]] = tuple,
 ) -> None:
-    """Runs until cancelled. `request_metrics` returns the data plane's part of `/metrics`.
+    """Runs until cancelled. `request_metrics` returns the data plane's part of `/metrics` in slices.
 
     Raises OSError where a port is taken.
     """
@@ -131,26 +131,26 @@ class Scheduler:
         others = {name: other.unready() for name, other in self._others.items()}
         return {self._home.namespace: self._home.unready() or "", **others}
 
-    def explain(self, name: str) -> dict[str, Any] | None:
+    async def explain(self, name: str) -> dict[str, Any] | None:
         """Returns the placement of a model, `<name>` or `<namespace>/<name>`; None for an unknown model."""
         namespace, _, model = name.rpartition("/")
         served = self._served(namespace)
-        return served.explain(model) if served else None
+        return await served.explain(model) if served else None
 
-    def explain_server(self, name: str) -> dict[str, Any] | None:
+    async def explain_server(self, name: str) -> dict[str, Any] | None:
         """Returns the replicas of a Server, `<namespace>/<name>`; None for an unknown Server."""
         namespace, _, server = name.rpartition("/")
         served = self._served(namespace)
-        return served.explain_server(server) if served else None
+        return await served.explain_server(server) if served else None
 
-    def usage(self, asked: str) -> dict[str, Any] | None:
+    async def usage(self, asked: str) -> dict[str, Any] | None:
         """Returns how the Models of `<namespace>`, or one, `<namespace>/<model>`, are used.
 
         None where another scheduler decides for them, and for an unknown Model.
         """
         namespace, _, model = asked.partition("/")
         served = self._served(namespace)
-        return served.usage(model) if served else None
+        return await served.usage(model) if served else None
 
     def _served(self, namespace: str) -> NamespaceScheduler | None:
         if namespace in {"", self._home.namespace}:
