@@ -11,7 +11,7 @@ import pytest
 from tests.support.dataplane import TOKEN, KnownToken, control_plane, until
 
 from bailie.api.collector import Collector
-from bailie.gateway import ads, descriptors, request_reports
+from bailie.gateway import ads, descriptors, request_reports, xds_requests
 from bailie.gateway.publisher import Gateway
 from bailie.gateway.resources import CLUSTER_URL, ENDPOINTS_URL, LISTENER_URL, SCOPE_URL, own_listeners
 from bailie.gateway.xds_requests import LISTEN
@@ -73,6 +73,48 @@ async def test_a_token_opens_its_own_namespace_only(server, named, token, expect
     assert (await code(server[0], named, token)).name == expected
 
 
+@pytest.mark.parametrize(
+    "path", [EXPORT, "/bailie.Models/Index", "/inference.GRPCInferenceService/RepositoryIndex"]
+)
+async def test_who_has_no_token_is_refused_before_a_message_is_read(server, path):
+    """The caller sends none: a server that reads before it looks at the token would wait for it."""
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{server[0]}") as channel, asyncio.timeout(30):
+        call = channel.stream_unary(path)()
+        assert await call.code() is grpc.StatusCode.UNAUTHENTICATED
+
+
+class Silent:
+    """A call that never has a message, and the end that the server gives it."""
+
+    ended = None
+
+    def invocation_metadata(self):
+        return ((METADATA_KEY, "Bearer token-of-home"),)
+
+    def peer(self):
+        return "ipv4:127.0.0.1:4711"
+
+    async def abort(self, code, words):
+        self.ended = code, words
+        raise grpc.aio.AbortError
+
+    def __aiter__(self):
+        return self
+
+    async def __anext__(self):
+        await asyncio.Event().wait()
+
+
+@pytest.mark.parametrize("method", ["delta", "export", "listing"])
+async def test_a_call_without_a_message_ends(method):
+    tenants = Tenants("home", {"home": KnownToken("token-of-home")})
+    streams = ads.Streams(tenants, {"home": ads.EnvoyPlane(Gateway())}, patience=0.01)
+    for call in [Silent() for _ in range(20)]:
+        with pytest.raises(grpc.aio.AbortError):
+            await getattr(streams, method)(call, call)
+        assert call.ended == (grpc.StatusCode.DEADLINE_EXCEEDED, "no message was read within 0.01 s")
+
+
 async def test_a_token_hears_of_envoys_that_show_another_one(server):
     port, token = server
     await code(port, "b", "token-of-b-tomorrow")
@@ -83,7 +125,7 @@ async def test_a_token_hears_of_envoys_that_show_another_one(server):
 async def obedient_envoy(port):
     """An Envoy that takes all that it is sent; gives the versions of its listener for requests."""
     message, answer = map(
-        descriptors.message_class, (ads.REQUEST, ads.REQUEST.replace("Request", "Response"))
+        descriptors.message_class, (xds_requests.REQUEST, xds_requests.REQUEST.replace("Request", "Response"))
     )
     versions = []
 

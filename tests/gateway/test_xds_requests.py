@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import math
+import tracemalloc
 
 import grpc
 import pytest
@@ -13,7 +14,7 @@ from tests.support.dataplane import TOKEN, control_plane
 from tests.support.protocol import EXPORT, XDS, Wild
 from tests.support.reports import name_of
 
-from bailie.gateway import ads, descriptors, request_reports, xds_requests
+from bailie.gateway import descriptors, request_reports, xds_requests
 from bailie.gateway.resources import CLUSTER_URL
 from bailie.routing.table import RoutingTable
 
@@ -22,7 +23,7 @@ METADATA = (("authorization", f"Bearer {TOKEN}"),)
 
 def request(*listen, url=CLUSTER_URL, **fields):
     """A first request of an Envoy that listens there."""
-    made = descriptors.message_class(ads.REQUEST)(type_url=url, **fields)
+    made = descriptors.message_class(xds_requests.REQUEST)(type_url=url, **fields)
     made.node.id = "seldon-envoy-0"
     entries = made.node.metadata.fields[xds_requests.LISTEN].list_value.values
     for address, port in listen or [("127.70.0.1", 9000)]:
@@ -74,12 +75,91 @@ def test_what_nobody_has_is_a_problem_of_few_words(fields, words):
 def test_no_message_raises(seed):
     wild = Wild(seed)
     for data in wild.envoy():
-        message = xds_requests.decoded(data, ads.REQUEST)
+        message, problem = xds_requests.read(data)
+        assert (message is None) == bool(problem)
         if message is not None and xds_requests.first_problem(message) is None:
             assert xds_requests.addresses(message.node)
-    counted = xds_requests.decoded(wild.export(), request_reports.REQUEST)
-    if counted is not None:
-        request_reports.read(counted, "seldon-envoy-0")
+    with contextlib.suppress(request_reports.ImpossibleReport):
+        assert reported(wild.export())[0] is not None
+
+
+def reported(data):
+    """The report in a request, and how many pauses its reading makes."""
+    slices, pauses = request_reports.read(data, "seldon-envoy-0"), 0
+    while True:
+        try:
+            next(slices)
+        except StopIteration as end:
+            return end.value, pauses
+        pauses += 1
+
+
+MIB = 1 << 20
+
+
+def test_the_fields_that_may_be_many_have_these_numbers():
+    known = descriptors.message_class(xds_requests.REQUEST).DESCRIPTOR.fields_by_name
+    assert {name: known[name].number for name in xds_requests.LISTS} == xds_requests.LISTS
+    lists = {name for name, each in known.items() if each.is_repeated and not name.startswith("resource_loc")}
+    assert lists == xds_requests.LISTS.keys()
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        (b"\x1a\x00" * 2 * MIB, "more than 2000000 fields"),
+        (b"\x42\x00" * MIB, "at most 262144 bytes, not 2097152"),
+        (b"\x0a\x80\x80\x80\x02" + b"\x52\x00" * 2 * MIB, "at most 262144 bytes, not 4194309"),
+        (b"\x1a\xff" * MIB, "this is no envoy.service.discovery.v3.DeltaDiscoveryRequest: field 3 at byte"),
+    ],
+    ids=["names", "locators", "node", "cut"],
+)
+def test_a_long_request_is_counted_before_it_is_read(data, words):
+    tracemalloc.start()
+    try:
+        found, problem = xds_requests.read(data)
+        assert (found, words in problem) == (None, True)
+        assert tracemalloc.get_traced_memory()[1] < MIB
+    finally:
+        tracemalloc.stop()
+
+
+def test_an_envoy_that_comes_back_with_all_that_it_has_is_read():
+    names = [f"model-{number}_1.rest" for number in range(40_000)]
+    asked = request(initial_resource_versions=dict.fromkeys(names, "0123456789abcdef"))
+    data = asked.SerializeToString()
+    assert len(data) > 4 * xds_requests.SHORT
+    assert xds_requests.read(data) == (asked, None)
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        (b"\x0a\x80\x80\x80\x02" + b"\x12\x00" * 2 * MIB, "more than 1000 fields"),
+        (b"\x0a\x84\x80\x20\x12\x80\x80\x20" + b"\x0a\x00" * 256 * 1024, "more than 1000 fields beside"),
+        (
+            b"\x0a\x8c\x80\x08\x12\x88\x80\x08\x12\x84\x80\x08" + b"\x3a\x00" * 65538,
+            "a metric has 131076 bytes",
+        ),
+        (b"\xff" * 40, "this is no opentelemetry.proto.collector"),
+        (b"\x0a\x02\x12", "this is no opentelemetry.proto.collector"),
+    ],
+    ids=["resources", "scopes", "points", "bytes", "cut"],
+)
+def test_a_report_is_read_metric_by_metric_and_no_further_than_one_may_be(data, words):
+    with pytest.raises(request_reports.ImpossibleReport, match=words):
+        reported(data)
+
+
+def test_thousands_of_metrics_are_read_in_slices():
+    counted = descriptors.message_class(request_reports.REQUEST)()
+    metrics = counted.resource_metrics.add().instrumentation_library_metrics.add().metrics
+    for number in range(2_000):
+        point = metrics.add(name=name_of(model=f"m-{number}")).sum.data_points.add(time_unix_nano=9)
+        point.as_int = number
+    found, pauses = reported(counted.SerializeToString())
+    assert pauses == 2_000 // 200
+    assert found.values == {name_of(model=f"m-{number}"): number for number in range(2_000)}
 
 
 async def ended(port, *messages):

@@ -290,7 +290,7 @@ class Wild:
     def _request(self) -> Any:
         urls = (CLUSTER_URL, ENDPOINTS_URL, LISTENER_URL, SCOPE_URL)
         names = [self._text() for _ in range(self.random.randrange(30))]
-        request = descriptors.message_class(ads.REQUEST)(
+        request = descriptors.message_class(xds_requests.REQUEST)(
             type_url=self._text() if self._is(0.05) else self.random.choice(urls),
             resource_names_subscribe=names,
             response_nonce=self._text(),

@@ -134,7 +134,7 @@ def _operator(_: list[str]) -> None:
 
 
 def _scheduler(_: list[str]) -> None:
-    from bailie.gateway import ads, descriptors, endpoint_files
+    from bailie.gateway import ads, descriptors, endpoint_files, xds_requests
     from bailie.gateway.access_log import AccessLog
     from bailie.gateway.publisher import Gateway
     from bailie.gateway.request_counts import RequestCounts
@@ -182,7 +182,7 @@ def _scheduler(_: list[str]) -> None:
         return exposition(gateway.shown_requests(name) for name, gateway in leading)
 
     async def main() -> None:
-        descriptors.message_class(ads.REQUEST)  # Envoy's types are read now, not when a term begins
+        descriptors.message_class(xds_requests.REQUEST)  # Envoy's types are read now, not when a term begins
         async with Client.from_environment() as client:
             await serve(settings, client, data_plane, further, request_metrics=request_metrics)
 

@@ -20,7 +20,7 @@ from bailie.gateway import lists, request_reports, xds_requests
 from bailie.gateway.resources import own_listeners
 from bailie.gateway.session import XdsSession
 from bailie.kube.grpc_serving import PORT_OF_ITS_OWN, listening, sent
-from bailie.kube.limits import Allowance, Complaints
+from bailie.kube.limits import Allowance, Complaints, Places
 from bailie.kube.tenants import NotServed
 from bailie.kube.token import Verdict
 
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from bailie.api.collector import Collector
     from bailie.gateway.publisher import Gateway
+    from bailie.gateway.request_reports import EnvoyReport
     from bailie.gateway.resources import XdsResource
     from bailie.kube.tenants import Tenants
 
@@ -36,20 +37,23 @@ if TYPE_CHECKING:
     """Makes the listeners of one Envoy."""
 
 SERVICE = "envoy.service.discovery.v3.AggregatedDiscoveryService"
-REQUEST = "envoy.service.discovery.v3.DeltaDiscoveryRequest"
 HEALTH_SERVICE = "grpc.health.v1.Health"
 """Asked by Envoy to find the leader among the schedulers (bootstrap.py)."""
 
 SERVING, NOT_SERVING = b"\x08\x01", b"\x08\x02"
 """Encoded HealthCheckResponses: field 1, a status."""
 
-_NO_REQUEST = f"this is no {REQUEST}"
 _MOST_STREAMS = 500
 """Envoys of one namespace."""
 _STREAMS = (20.0, 200)
 """Per second from one address, and at once."""
 _MESSAGES = (200.0, 2_000)
 """Per second of one stream, and at once. Messages beyond these are read more slowly."""
+_AT_ONCE = (8, 16)
+"""First messages of streams, and messages of calls, from one address and in all, that are in memory at a
+time."""
+_MESSAGE_SECONDS = 10.0
+"""An Envoy has its message when it calls."""
 STOP_GRACE = 0.2
 """Seconds that streams get to end when the server stops; Envoys keep what they have."""
 
@@ -97,11 +101,13 @@ async def serve(
     server.add_generic_rpc_handlers(
         (
             grpc.method_handlers_generic_handler(SERVICE, {"DeltaAggregatedResources": handler}),
+            # As streams, though there is one message: of those gRPC reads none before it calls the handler,
+            # so that a stranger without a token has no bytes here.
             grpc.method_handlers_generic_handler(
-                HEALTH_SERVICE, {"Check": grpc.unary_unary_rpc_method_handler(streams.check)}
+                HEALTH_SERVICE, {"Check": grpc.stream_unary_rpc_method_handler(streams.check)}
             ),
             grpc.method_handlers_generic_handler(
-                request_reports.SERVICE, {"Export": grpc.unary_unary_rpc_method_handler(streams.export)}
+                request_reports.SERVICE, {"Export": grpc.stream_unary_rpc_method_handler(streams.export)}
             ),
             *lists.handlers(streams.listing),
         )
@@ -127,36 +133,43 @@ class Streams:
     closing: asyncio.Event = field(default_factory=asyncio.Event)
     complaints: Complaints = field(default_factory=Complaints)
     begun: Allowance = field(default_factory=lambda: Allowance(*_STREAMS))
+    places: Places = field(default_factory=lambda: Places(*_AT_ONCE))
+    patience: float = _MESSAGE_SECONDS
+    """Seconds that a call has for its message to come, and before that for its turn."""
 
     def close(self) -> None:
         """Makes every stream end."""
         self.closing.set()
 
-    async def check(self, _: bytes, __: object) -> bytes:
-        """Answers a health check; it says nothing of models, so it needs no token."""
+    async def check(self, _: object, __: object) -> bytes:
+        """Answers a health check, whose message nobody reads; the answer says nothing of models, so it needs
+        no token."""
         return (
             SERVING if self.planes[self.tenants.home].leads() and not self.closing.is_set() else NOT_SERVING
         )
 
-    async def export(self, data: bytes, context: Any) -> bytes:
+    async def export(self, requests: AsyncIterator[bytes], context: Any) -> bytes:
         """Takes the request metrics of an Envoy; the answer is an empty message."""
         _, plane = await self._admitted(context)
-        request = xds_requests.decoded(data, request_reports.REQUEST)
-        if request is None:
-            await self._refuse(context, "", f"this is no {request_reports.REQUEST}")
         pod = dict(context.invocation_metadata() or ()).get(request_reports.POD) or _caller(context)
-        plane.gateway.take_report(request_reports.read(request, str(pod)))
+        async with self._message(requests, context) as data:
+            try:
+                report = await _reported(data or b"", str(pod))
+            except request_reports.ImpossibleReport as error:
+                await self._refuse(context, str(pod), str(error))
+            plane.gateway.take_report(report)
         return b""
 
-    async def listing(self, context: Any) -> Gateway:
-        """Returns the gateway whose models a caller of one of its Envoys asks for. Such callers are many, and
-        strangers."""
+    async def listing(self, requests: AsyncIterator[bytes], context: Any) -> tuple[Gateway, bytes]:
+        """Returns the gateway whose models a caller of one of its Envoys asks for, and the request. Such
+        callers are many, and strangers."""
         _, plane = await self._admitted(context)
         if self._ends(plane):
             await context.abort(grpc.StatusCode.UNAVAILABLE, "this scheduler leads no more")
         if not plane.gateway.index.allowance.take():
             await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, "the list is asked for too often")
-        return plane.gateway
+        async with self._message(requests, context) as data:
+            return plane.gateway, data or b""
 
     async def delta(self, requests: AsyncIterator[bytes], context: Any) -> None:
         """Serves one stream until either side ends it. Messages come as bytes, and are read here: on bytes
@@ -166,11 +179,11 @@ class Streams:
             await self._refuse(
                 context, "", f"more than {_STREAMS[0]:.0f} streams a second are begun from there"
             )
-        data = await anext(aiter(requests), None)
-        if data is None:
-            return
-        first = xds_requests.decoded(data, REQUEST)
-        problem = _NO_REQUEST if first is None else xds_requests.first_problem(first)
+        async with self._message(requests, context) as data:
+            if data is None:
+                return
+            first, problem = await _read(data)
+        problem = problem or xds_requests.first_problem(first)
         if first is None or problem:
             await self._refuse(context, "", problem)
         if plane.gateway.streams >= _MOST_STREAMS:
@@ -181,6 +194,20 @@ class Streams:
         problem = await self._run(first, requests, context, session, plane=plane, listeners=make)
         if problem:
             await self._refuse(context, first.node.id, problem)
+
+    @asynccontextmanager
+    async def _message(self, requests: AsyncIterator[bytes], context: Any) -> AsyncIterator[bytes | None]:
+        """Yields the first message of a call, None for a call without one, and has a place for it while it is
+        needed. Ends a call whose message, or whose turn, does not come."""
+        caller = _caller(context)
+        try:
+            async with self.places.place(caller, self.patience):
+                async with asyncio.timeout(self.patience):
+                    data = await anext(aiter(requests), None)
+                yield data
+        except TimeoutError:
+            told = f"no message was read within {self.patience:g} s"
+            await context.abort(grpc.StatusCode.DEADLINE_EXCEEDED, told)
 
     async def _refuse(self, context: Any, pod: str, problem: str | None) -> NoReturn:
         """Ends the call in words, and says so in the log once in a while."""
@@ -234,9 +261,8 @@ class Streams:
         allowance = Allowance(*_MESSAGES)
         try:
             async for data in requests:
-                request = xds_requests.decoded(data, REQUEST)
-                problem = _NO_REQUEST if request is None else xds_requests.problem(request)
-                problem = problem or session.full(request)
+                request, problem = await _read(data)
+                problem = problem or xds_requests.problem(request) or session.full(request)
                 if problem:
                     return problem
                 self._receive(session, request, pod)
@@ -284,6 +310,24 @@ class Streams:
 
     def _ends(self, plane: EnvoyPlane) -> bool:
         return self.closing.is_set() or plane.closing.is_set() or not plane.leads()
+
+
+async def _reported(data: bytes, pod: str) -> EnvoyReport:
+    """Returns the report in a request, which is read in slices. Raises ImpossibleReport."""
+    slices = request_reports.read(data, pod)
+    while True:
+        try:
+            next(slices)
+        except StopIteration as end:
+            report: EnvoyReport = end.value
+            return report
+        await asyncio.sleep(0)
+
+
+async def _read(data: bytes) -> tuple[Any | None, str | None]:
+    """Returns a request, or why it is none. A long one takes a while, so that others run meanwhile."""
+    short = len(data) <= xds_requests.SHORT
+    return xds_requests.read(data) if short else await asyncio.to_thread(xds_requests.read, data)
 
 
 async def _wake_at(closing: asyncio.Event, wake: asyncio.Event) -> None:

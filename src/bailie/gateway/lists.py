@@ -15,37 +15,37 @@ from bailie._gen import inference_pb2 as pb
 from bailie.routing.table import RoutingTable
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterator
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 
     from bailie.gateway.model_index import ModelIndex
     from bailie.gateway.publisher import Gateway
 
-    Named = Callable[[Any], Awaitable[Gateway]]
-    """Returns the gateway that a call is for, or ends the call."""
+    Asked = Callable[[AsyncIterator[bytes], Any], Awaitable[tuple[Gateway, bytes]]]
+    """Returns the gateway that a call is for, and its message, or ends the call."""
     Answer = Callable[[ModelIndex, RoutingTable, pb.RepositoryIndexRequest], bytes]
 
 PROTOCOL = "inference.GRPCInferenceService"
 OWN = "bailie.Models"
 
 
-def handlers(named: Named) -> Iterator[grpc.GenericRpcHandler[bytes, bytes]]:
+def handlers(asked: Asked) -> Iterator[grpc.GenericRpcHandler[bytes, bytes]]:
     """Yields the handlers of both services."""
     yield grpc.method_handlers_generic_handler(
         PROTOCOL,
-        {"RepositoryIndex": _handler(named, lambda i, t, r: i.protobuf(t, only_ready=r.ready))},
+        {"RepositoryIndex": _handler(asked, lambda i, t, r: i.protobuf(t, only_ready=r.ready))},
     )
     yield grpc.method_handlers_generic_handler(
         OWN,
         {
-            "Index": _handler(named, lambda i, t, r: i.json(t, only_ready=r.ready)),
-            "OpenAI": _handler(named, lambda i, t, _: i.openai(t)),
+            "Index": _handler(asked, lambda i, t, r: i.json(t, only_ready=r.ready)),
+            "OpenAI": _handler(asked, lambda i, t, _: i.openai(t)),
         },
     )
 
 
-def _handler(named: Named, answer: Answer) -> grpc.RpcMethodHandler[bytes, bytes]:
-    async def handle(data: bytes, context: Any) -> bytes:
-        gateway = await named(context)
+def _handler(asked: Asked, answer: Answer) -> grpc.RpcMethodHandler[bytes, bytes]:
+    async def handle(requests: AsyncIterator[bytes], context: Any) -> bytes:
+        gateway, data = await asked(requests, context)
         try:
             request = pb.RepositoryIndexRequest.FromString(data)
         except DecodeError:
@@ -53,4 +53,4 @@ def _handler(named: Named, answer: Answer) -> grpc.RpcMethodHandler[bytes, bytes
             raise AssertionError from None  # not reached: abort raises
         return answer(gateway.index, gateway.table or RoutingTable(""), request)
 
-    return grpc.unary_unary_rpc_method_handler(handle)
+    return grpc.stream_unary_rpc_method_handler(handle)

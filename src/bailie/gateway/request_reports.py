@@ -14,15 +14,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from google.protobuf.message import DecodeError
+
 from bailie.gateway import descriptors
 from bailie.gateway.payload_counts import NAMES, PAYLOADS
-from bailie.gateway.request_metrics import IN_FLIGHT, PREFIX
+from bailie.gateway.request_metrics import IN_FLIGHT, MOST_SERIES, PREFIX
+from bailie.kube.protobuf_fields import DELIMITED, FieldCount, MalformedMessage, fields
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Generator, Iterator, Mapping
 
 SERVICE = "opentelemetry.proto.collector.metrics.v1.MetricsService"
 REQUEST = "opentelemetry.proto.collector.metrics.v1.ExportMetricsServiceRequest"
+METRIC = "opentelemetry.proto.metrics.v1.Metric"
 SINK = "envoy.extensions.stat_sinks.open_telemetry.v3.SinkConfig"
 DROP = "envoy.extensions.stat_sinks.open_telemetry.v3.SinkConfig.DropAction"
 NAME_INPUT = "envoy.extensions.matching.common_inputs.stats.v3.StatFullNameMatchInput"
@@ -33,7 +37,16 @@ FLUSH_SECONDS = 2
 """How late a request is known. Envoy gathers all of its statistics each time, as it does every 5 s anyway."""
 
 _IN_FLIGHT = f"{PREFIX}.{IN_FLIGHT}.model."
-
+_RESOURCE_METRICS, _SCOPE_METRICS, _METRICS = 1, 2, 2
+"""The fields that lead from a request to its metrics."""
+_SLICE = 200
+"""Metrics between two chances for others to run: some milliseconds."""
+_LONGEST_METRIC = 64 << 10
+"""Bytes of a metric: its name of some hundred characters, and one point with a number for each bucket."""
+_MOST_METRICS = 2 * MOST_SERIES
+"""Of a report, which leaves out those that were not used for long."""
+_MOST_OTHERS = 1_000
+"""Fields around the metrics of a request, and beside them in a message; Envoy's requests have about five."""
 _KINDS = frozenset({"gauge", "sum", "histogram"})
 
 Value = int | tuple[int, ...]
@@ -55,6 +68,10 @@ class EnvoyReport:
     at: float
     values: Mapping[str, Value]
     in_flight: Mapping[str, int]
+
+
+class ImpossibleReport(ValueError):  # noqa: N818 - the name of what the sender made
+    """Bytes that no Envoy sends as its request metrics; the text says why."""
 
 
 def sink(grpc_service: dict[str, Any], pod: str) -> dict[str, Any]:
@@ -86,12 +103,15 @@ def sink(grpc_service: dict[str, Any], pod: str) -> dict[str, Any]:
     return {"name": "envoy.stat_sinks.open_telemetry", "typed_config": config}
 
 
-def read(request: Any, pod: str) -> EnvoyReport:
-    """Returns the report in an ExportMetricsServiceRequest of the Envoy in `pod`."""
+def read(data: bytes, pod: str) -> Generator[None, None, EnvoyReport]:
+    """Returns the report in an ExportMetricsServiceRequest of the Envoy in `pod`, yielding between slices of
+    the work. Raises ImpossibleReport."""
     values: dict[str, Value] = {}
     in_flight: dict[str, int] = {}
     started = uptime = at = 0
-    for metric in _metrics(request):
+    for number, metric in enumerate(_metrics(data), 1):
+        if not number % _SLICE:
+            yield
         name, kind = metric.name, metric.WhichOneof("data")
         # With `custom_metric_conversions` Envoy adds points of one name up, so that there is one.
         for point in getattr(metric, kind).data_points if kind in _KINDS else ():
@@ -111,15 +131,31 @@ def read(request: Any, pod: str) -> EnvoyReport:
     )
 
 
-def _metrics(request: Any) -> Iterator[Any]:
-    """Yields the metrics of a request.
+def _metrics(data: bytes) -> Iterator[Any]:
+    """Yields the metrics of a request, each read by itself: all of a long request at once may be millions."""
+    metric = descriptors.message_class(METRIC)
+    outer, inner = FieldCount(_MOST_OTHERS), FieldCount(_MOST_METRICS)
+    try:
+        for resource in _within(data, (0, len(data)), _RESOURCE_METRICS, outer):
+            for scope in _within(data, resource, _SCOPE_METRICS, outer):
+                for at, end in _within(data, scope, _METRICS, inner):
+                    if end - at > _LONGEST_METRIC:
+                        raise ImpossibleReport(f"a metric has {end - at} bytes, more than {_LONGEST_METRIC}")
+                    yield metric.FromString(data[at:end])
+    except (MalformedMessage, DecodeError) as error:
+        raise ImpossibleReport(f"this is no {REQUEST}: {error}") from error
 
-    `instrumentation_library_metrics` is the name that field 2 had before it became `scope_metrics`.
-    """
-    scopes: Iterable[Any] = (
-        scope for resource in request.resource_metrics for scope in resource.instrumentation_library_metrics
-    )
-    return (metric for scope in scopes for metric in scope.metrics)
+
+def _within(data: bytes, place: tuple[int, int], number: int, count: FieldCount) -> Iterator[tuple[int, int]]:
+    """Yields the places of the messages in a field of the message at a place."""
+    others = 0
+    for found, wire, _, at, end in fields(data, *place, count):
+        if (found, wire) == (number, DELIMITED):
+            yield at, end
+            continue
+        others += 1
+        if others > _MOST_OTHERS:
+            raise ImpossibleReport(f"more than {_MOST_OTHERS} fields beside the metrics are in one message")
 
 
 def _whole(value: float) -> int:

@@ -1,6 +1,7 @@
 """Reads the requests of Envoys from bytes, and says in a sentence why one cannot be served.
 
-Called by `ads` for every message of an Envoy. Pure. A caller with the namespace's token may send any bytes.
+Called by `ads` for every message of an Envoy. Pure. A caller with the namespace's token may send any bytes:
+the parts of a long message are counted before it is read, for two bytes may become hundreds in memory.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from bailie.api.names import is_address
 from bailie.gateway import descriptors
 from bailie.gateway.listener import Address
 from bailie.gateway.resources import CLUSTER_URL, ENDPOINTS_URL, LISTENER_URL, SCOPE_URL
+from bailie.kube.protobuf_fields import FieldCount, MalformedMessage, fields
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -24,16 +26,45 @@ LISTEN = "listen"
 MOST_NAMES = 200_000
 """Resources of one type on one stream: several times what 20,000 models need."""
 LONGEST_NAME = 1_024
+REQUEST = "envoy.service.discovery.v3.DeltaDiscoveryRequest"
+SHORT = 256 << 10
+"""Bytes of a request that are read without counting: anything in them takes 30 MB at most for a moment. The
+node of an Envoy has 60 KB."""
+LISTS = {
+    "resource_names_subscribe": 3,
+    "resource_names_unsubscribe": 4,
+    "initial_resource_versions": 5,
+}
+"""The fields of a request that may be many."""
 _MOST_ADDRESSES = 16
+_MOST_FIELDS = 2_000_000
+"""Of a request: as many names of 32 bytes as the longest message has room for."""
+_NO_REQUEST = f"this is no {REQUEST}"
 _KINDS = frozenset({CLUSTER_URL, ENDPOINTS_URL, LISTENER_URL, SCOPE_URL})
 
 
-def decoded(data: bytes, name: str) -> Any | None:
-    """Returns the bytes as a message of type `name`, None where they are none."""
+def read(data: bytes) -> tuple[Any | None, str | None]:
+    """Returns the request, and None; or None, and why the bytes are none or not to be read."""
+    if told := _too_much(data):
+        return None, told
     try:
-        return descriptors.message_class(name).FromString(data)
+        return descriptors.message_class(REQUEST).FromString(data), None
     except DecodeError:
+        return None, _NO_REQUEST
+
+
+def _too_much(data: bytes) -> str | None:
+    if len(data) <= SHORT:
         return None
+    lists, others = LISTS.values(), 0
+    try:
+        for number, _, start, _, after in fields(data, 0, len(data), FieldCount(_MOST_FIELDS)):
+            others += 0 if number in lists else after - start
+    except MalformedMessage as error:
+        return f"{_NO_REQUEST}: {error}"
+    return (
+        f"beside its resources a request has at most {SHORT} bytes, not {others}" if others > SHORT else None
+    )
 
 
 def first_problem(request: Any) -> str | None:
