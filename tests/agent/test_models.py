@@ -20,6 +20,7 @@ from bailie.agent.model_state import WELL_AFTER_HANGING_SECONDS, WELL_SECONDS
 from bailie.agent.models import Models
 from bailie.agent.outbox import Outbox
 from bailie.agent.store import VersionRecord
+from bailie.agent.version_work import LATE_SECONDS
 from bailie.api.collector import Collector
 from bailie.lifecycle.wire import to_wire
 from bailie.tracing.context import SpanContext
@@ -720,6 +721,44 @@ async def test_requests_with_the_server_end_before_it_leaves_and_new_ones_wait()
                     pass
         await bench.idle()
         assert (state(bench, 1), state(bench, 2)) == (EVICTED, LOADED)
+
+
+def test_an_eviction_ends_the_requests_that_take_longer_than_it_waits():
+    with asyncio.Runner(loop_factory=lambda: TimelapseLoop(50)) as runner:
+        runner.run(_evicts_in_spite_of_an_endless_answer(runner.get_loop()))
+
+
+async def _evicts_in_spite_of_an_endless_answer(loop: TimelapseLoop) -> None:
+    async with working(capacity=10) as bench:
+        bench.models.submit(load(number=1))
+        await bench.idle()
+        async with asyncio.TaskGroup() as group:
+            async with bench.models.hold("iris_1", 50):
+                bench.models.submit(load(number=2))
+                await asyncio.sleep(0.5)
+                group.create_task(_ask_and_leave(bench))
+            await until(lambda: state(bench, 1) == EVICTING)
+            reading = [group.create_task(_reads_for_ever(bench)) for _ in range(3)]
+            await asyncio.sleep(0)
+            bench.models.evict(evict())
+            begun = loop.time()
+            await asyncio.sleep(LATE_SECONDS / 2)
+            assert "evict iris_1" not in bench.loader.calls
+            ended = [await task for task in reading]
+        assert LATE_SECONDS <= loop.time() - begun < 2 * LATE_SECONDS
+        await bench.idle()
+        told = "its answer took more than 300 s while the model had to leave memory"
+        assert ended == 3 * [f"ModelNotInMemory: {told}"]
+        assert (state(bench, 1), state(bench, 2)) == (EVICTED, LOADED)
+
+
+async def _reads_for_ever(bench: Bench) -> str:
+    try:
+        async with bench.models.hold("iris_1", 5):
+            await asyncio.Event().wait()
+    except HoldRefused as refused:
+        return f"{refused.reason}: {refused.message}"
+    return "nothing"
 
 
 async def _ask_and_leave(bench: Bench) -> None:

@@ -18,7 +18,7 @@ def model(name, generation=1, created="2026-01-01T00:00:00Z"):
 class Copy:
     """An informer's store as the test has it."""
 
-    kind, namespace = MODEL, "a"
+    kind, namespace, failure = MODEL, "a", None
 
     def __init__(self, *manifests):
         self.synced = asyncio.Event()
@@ -76,6 +76,16 @@ async def test_a_copy_that_is_behind_is_waited_for_and_then_given_up(copied):
         await asyncio.sleep(0)
         assert not waiting.done()
         copy.take(*listed)
+
+
+async def test_a_copy_that_is_never_listed_is_given_up_with_the_cause():
+    copy = Copy()
+    copy.synced.clear()
+    with pytest.raises(Stale, match=r"models were not listed within 0.01 s$"):
+        await current(Api([]), copy, list_seconds=0.01)
+    copy.failure = Unreachable("the API is away")
+    with pytest.raises(Stale, match=r"within 0.01 s: the API is away"):
+        await current(Api([]), copy, list_seconds=0.01)
 
 
 async def test_an_api_that_is_away_for_a_moment_is_asked_again():

@@ -11,6 +11,7 @@ from tests.support.dataplane import NO_LIMIT, Servicer
 
 from bailie._gen import inference_pb2 as pb
 from bailie._gen import inference_pb2_grpc as pb_grpc
+from bailie.agent.errors import HoldRefused
 from bailie.agent.settings import Settings
 from bailie.agent.waiting.grpc import serve_grpc
 from bailie.agent.waiting.http2 import Http2Connection
@@ -27,6 +28,7 @@ class Gate:
     def __init__(self) -> None:
         self.opened = asyncio.Event()
         self.waiting = 0
+        self.passing = set()
 
     def state(self, server_name):
         return CopyState.LOADED if self.opened.is_set() else CopyState.EVICTED
@@ -39,7 +41,17 @@ class Gate:
                 await self.opened.wait()
         finally:
             self.waiting -= 1
-        yield
+        try:
+            async with asyncio.timeout(None) as limit:
+                self.passing.add(limit)
+                yield
+        except TimeoutError:
+            raise HoldRefused("ModelNotInMemory", "the test wants it so") from None
+
+    def cut_off(self):
+        """Ends the requests that the server is answering, as an eviction does that has waited long enough."""
+        for limit in self.passing:
+            limit.reschedule(0.0)
 
 
 class Held:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING
@@ -17,7 +18,7 @@ from bailie.lifecycle.wire import signature_to_wire, to_wire
 from bailie.tracing.context import UNTRACED
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import AsyncIterator, Mapping
     from contextlib import AbstractContextManager
 
     from bailie.tracing.context import SpanContext
@@ -72,7 +73,7 @@ class Slot:
 
     `eviction` counts the announced evictions; `granted`: the scheduler has permitted the eviction, so Envoy
     sends no request directly to the server any more. `held` counts the requests that wait in this agent for
-    the version, `passing` those of them that the server is answering. `moves` counts the changes of state,
+    the version, among them those of `passing`, which the server answers. `moves` counts the changes of state,
     `losses` how often in a row the version was lost soon after a load, `server_deaths` how often its load has
     ended the server; `tried`: a load of the version has ended, well or not; `resting`: its task waits for the
     end of a rest. `rests_on` are the marks of the failed load's Secrets (`LoadFailed.rests_on`);
@@ -89,7 +90,7 @@ class Slot:
     eviction: int = 0
     granted: bool = False
     held: int = 0
-    passing: int = 0
+    passing: set[asyncio.Timeout] = field(default_factory=set)
     moves: int = 0
     losses: int = 0
     deaths: int = 0
@@ -171,6 +172,24 @@ class Slot:
             cause_gone=self.cause_gone,
             signature=signature_to_wire(record.signature),
         )
+
+    @asynccontextmanager
+    async def passes(self) -> AsyncIterator[None]:
+        """Counts a request that the server answers while the block runs. Raises TimeoutError where `cut_off`
+        ends it."""
+        async with asyncio.timeout(None) as limit:
+            self.passing.add(limit)
+            try:
+                yield
+            finally:
+                self.passing.discard(limit)
+
+    def cut_off(self) -> int:
+        """Ends the requests that the server is still answering; returns how many."""
+        now = asyncio.get_running_loop().time()
+        for limit in self.passing:
+            limit.reschedule(now)
+        return len(self.passing)
 
     def tell(self) -> None:
         """Wakes all that wait in `news`."""

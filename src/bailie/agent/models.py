@@ -18,7 +18,7 @@ from bailie._gen import agent_pb2
 from bailie.agent.errors import HoldRefused
 from bailie.agent.metrics import HELD_SECONDS, RETURNS
 from bailie.agent.model_state import NOT_RESPONDING, BringBack, ReloadLost, Slot, is_here, new_record, same
-from bailie.agent.version_work import VersionWork
+from bailie.agent.version_work import LATE_SECONDS, VersionWork
 from bailie.lifecycle.copies import CopyState
 from bailie.tracing.context import UNTRACED
 
@@ -194,7 +194,8 @@ class Models:
     ) -> AsyncIterator[Slot]:
         """Waits until the version is in memory, and keeps it there while the block runs.
 
-        Raises HoldRefused after so many seconds. `parent`: the request's place in a trace.
+        Raises HoldRefused after so many seconds, and in the block where an eviction waits for it too long.
+        `parent`: the request's place in a trace.
         """
         slot = self._slots.get(server_name)
         if slot is None:
@@ -202,11 +203,13 @@ class Models:
         slot.held += 1
         try:
             await self._in_memory(slot, seconds, parent)
-            slot.passing += 1
             try:
-                yield slot
+                async with slot.passes():
+                    yield slot
+            except TimeoutError as error:
+                told = f"its answer took more than {LATE_SECONDS:.0f} s while the model had to leave memory"
+                raise HoldRefused("ModelNotInMemory", told) from error
             finally:
-                slot.passing -= 1
                 self._budget.touch((server_name,))
         finally:
             slot.held -= 1

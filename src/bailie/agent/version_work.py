@@ -31,6 +31,10 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
+LATE_SECONDS = 300.0
+"""How long an eviction waits for requests that the server is answering; new requests for the version wait
+meanwhile, and a caller may read an endless stream."""
+
 
 class VersionWork:
     """The work on versions, one call of `carry_out` per version at a time."""
@@ -122,11 +126,18 @@ class VersionWork:
             slot.resting = False
 
     async def _evict(self, slot: Slot) -> None:
-        """Evicts the version after the requests that the server is answering; new requests wait from here
-        on."""
+        """Evicts the version after the requests that the server is answering, but for those that take too
+        long; new requests wait from here on."""
         slot.granted = True
-        while slot.passing:
-            await slot.news()
+        try:
+            async with asyncio.timeout(LATE_SECONDS):
+                while slot.passing:
+                    await slot.news()
+        except TimeoutError:
+            name, number = slot.record.server_name, slot.cut_off()
+            log.warning(
+                "requests ended for an eviction", server_name=name, requests=number, after=LATE_SECONDS
+            )
         await self._loader.evict(slot.record)
         self.evicted(slot)
 

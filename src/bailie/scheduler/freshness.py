@@ -25,6 +25,8 @@ log = structlog.get_logger(__name__)
 
 PATIENCE_SECONDS = 10.0
 """How long a copy may stay behind once the comparison begins; the process then starts anew, with a list."""
+LIST_SECONDS = 60.0
+"""How long the first list of a kind may take once the term begins; another scheduler may have it already."""
 _PAUSE_SECONDS = 0.2
 
 
@@ -32,9 +34,23 @@ class Stale(RuntimeError):  # noqa: N818 - the name of the state
     """The copy of one kind's objects does not follow the API; the message names the kind."""
 
 
-async def current(client: Client, informer: Informer, patience: float = PATIENCE_SECONDS) -> None:
-    """Returns once the informer holds everything that the API has. Raises Stale after `patience` seconds."""
-    await informer.synced.wait()
+async def current(
+    client: Client,
+    informer: Informer,
+    patience: float = PATIENCE_SECONDS,
+    list_seconds: float = LIST_SECONDS,
+) -> None:
+    """Returns once the informer holds everything that the API has.
+
+    Raises Stale where the first list takes more than `list_seconds`, and `patience` seconds after that.
+    """
+    try:
+        async with asyncio.timeout(list_seconds):
+            await informer.synced.wait()
+    except TimeoutError:
+        cause = f": {informer.failure}" if informer.failure else ""
+        told = f"{informer.kind.plural} were not listed within {list_seconds:g} s{cause}"
+        raise Stale(told) from None
     clock = asyncio.get_running_loop().time
     ends = clock() + patience
     while behind := await _behind(client, informer):

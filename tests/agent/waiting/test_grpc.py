@@ -96,6 +96,22 @@ async def test_a_stream_passes_message_by_message_in_both_directions():
         assert await stream.read() is grpc.aio.EOF
 
 
+@pytest.mark.parametrize("begun", [True, False])
+async def test_a_call_that_an_eviction_ends_is_told_so(begun):
+    async with held() as port, asyncio.timeout(30):
+        port.gate.opened.set()
+        stream = port.stub.ModelStreamInfer(metadata=ASKS)
+        if begun:
+            await stream.write(pb.ModelInferRequest(model_name="iris_1", id="first"))
+            assert (await stream.read()).id == "first"
+        await until(lambda: port.servicer.calls == 1)
+        port.gate.cut_off()
+        with pytest.raises(grpc.aio.AioRpcError) as ended:
+            await stream.read()
+        assert ended.value.code() is grpc.StatusCode.UNAVAILABLE
+        assert "iris" in ended.value.details()
+
+
 async def test_statuses_of_the_server_come_through_with_their_words():
     async with held() as port:
         port.gate.opened.set()

@@ -192,11 +192,12 @@ async def _say_ready(stream: Stream) -> None:
 
 
 async def _refuse(stream: Stream, refusal: ErrorAnswer) -> None:
+    """Ends a call in words, also one whose answer has begun: then they are its trailers."""
     status = [
         (b"grpc-status", b"%d" % refusal.grpc_status),
         (b"grpc-message", status_words(refusal.message)),
     ]
     try:
-        await stream.send(StreamPart(headers=[*_ANSWER, *status], end=True))
+        await stream.send(StreamPart(headers=status if stream.begun else [*_ANSWER, *status], end=True))
     except StreamLost:
         log.debug("caller went away")

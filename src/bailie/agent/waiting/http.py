@@ -112,12 +112,20 @@ class _Application:
         await self._hold(name, scope, receive, send)
 
     async def _hold(self, name: str, scope: dict[str, Any], receive: Receive, send: Send) -> None:
+        begun = False
+
+        async def sending(message: dict[str, Any]) -> None:
+            nonlocal begun
+            begun = True
+            await send(message)
+
         try:
             traceparent = dict(scope["headers"]).get(HEADER.encode(), b"")
             async with self._requests.hold(name, _read_ahead(scope["headers"]), traceparent):
-                await self._pass_on(scope, receive, send)
+                await self._pass_on(scope, receive, sending)
         except NotAnswered as error:
-            await _refuse(send, error.refusal)
+            if not begun:  # else uvicorn closes the connection, for the answer is not whole
+                await _refuse(send, error.refusal)
         except httpx2.TransportError as error:
             log.info("server did not answer", server_name=name, cause=str(error) or type(error).__name__)
             namespace, model = self._settings.namespace, name.rpartition("_")[0]
