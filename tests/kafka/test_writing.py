@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka.admin import ClusterMetadata
 
 from bailie.kafka.records import OutgoingRecord
 from bailie.kafka.writing import TransactionWriter, cut
@@ -114,3 +115,66 @@ def test_a_record_that_the_library_has_never_room_for_is_too_large():
     producer = Narrow()
     assert TransactionWriter(producer, "errors").write([RECORD._replace(value=b"x" * 200_000)], [], None)
     assert [told["x-bailie-cut"] for _, _, _, told in producer.taken] == [b"200000"]
+
+
+class Changing(LostAnswers):
+    """A producer with topics that take one record at a time, and others that take none for now."""
+
+    def __init__(self):
+        super().__init__("none")
+        self.open, self.sent = set(), []
+
+    def __len__(self):
+        return len(self.open)
+
+    def begin_transaction(self):
+        self.open, self.sent = set(), []
+
+    def produce(self, topic, value, key, partition, delivered, headers):
+        code = None
+        if topic.startswith("narrow") and topic in self.open:
+            code = KafkaError.MSG_SIZE_TOO_LARGE
+        elif topic.startswith("closed"):
+            code = KafkaError.TOPIC_AUTHORIZATION_FAILED
+        self.open.add(topic)
+        self.sent.append(topic)
+        delivered(KafkaError(code) if code else None, None)
+
+    def flush(self, seconds):
+        self.open = set()
+        return 0
+
+    def list_topics(self, topic, seconds):
+        return ClusterMetadata()
+
+
+def test_nothing_is_kept_of_topics_that_come_and_go():
+    now = [0.0]
+    writer = TransactionWriter(Changing(), "errors", lambda: now[0])
+
+    def marks():
+        return [len(each) for each in (writer._alone, writer._refused, writer._doubted)]
+
+    for number in range(300):
+        names = f"narrow-{number}", f"closed-{number}"
+        narrow, closed = (RECORD._replace(topic=name) for name in names)
+        assert writer.write([narrow, narrow, closed], [], None)
+        assert not writer.write([closed._replace(essential=True)], [], None)
+        assert writer.waiting == {names[1]}
+        now[0] += 10.0
+    assert marks() == [60, 6, 60]
+    now[0] += 600.0
+    assert writer.write([RECORD], [], None)
+    assert marks() == [0, 0, 0]
+
+
+def test_a_topic_that_takes_more_than_before_gets_its_records_together_again():
+    now, producer = [0.0], Changing()
+    writer = TransactionWriter(producer, "errors", lambda: now[0])
+    narrow = RECORD._replace(topic="narrow")
+    assert writer.write([narrow, narrow], [], None)
+    assert writer.write([narrow, narrow], [], None)
+    assert "narrow" in writer._alone
+    now[0] += 600.0
+    assert writer.write([RECORD], [], None)
+    assert "narrow" not in writer._alone

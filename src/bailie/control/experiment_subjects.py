@@ -14,7 +14,7 @@ from bailie.api.kinds import EXPERIMENT, MODEL, PIPELINE
 from bailie.api.names import EXPERIMENT_ENDING
 from bailie.control.deliveries import AnsweringVersion, Deliveries
 from bailie.control.route_entries import asked_copies
-from bailie.control.subjects import Contribution, Subject, put
+from bailie.control.subjects import Contribution, Subject, put, take_out
 from bailie.control.wanted_experiments import WantedExperiment, parse_experiment
 from bailie.control.wanted_objects import WantedObjects
 from bailie.lifecycle.conditions import rolled_out
@@ -79,9 +79,9 @@ class ExperimentSubjects:
         before, now = self._read.pop(name, None), self._experiments.wanted.get(name)
         self._deliveries.observe(name, now.delivery if now else None, now.delivery_names if now else None)
         if before:
-            self._by_default[before.default].discard(name)
+            take_out(self._by_default, before.default, name)
             for target in before.targets.values():
-                self._by_target[target].discard(name)
+                take_out(self._by_target, target, name)
         if now:
             self._read[name] = now
             self._by_default[now.default].add(name)
@@ -91,7 +91,7 @@ class ExperimentSubjects:
 
     def _rivals(self, default: str) -> set[str]:
         """Returns the experiments of a default, and notes which of them has it."""
-        found = self._by_default[default]
+        found = self._by_default.get(default, set())
         first = min((self._read[name] for name in found), key=lambda each: each.age, default=None)
         put(self._owner, default, first.name if first else None)
         return found

@@ -14,7 +14,7 @@ from bailie.api.kinds import MODEL, PIPELINE
 from bailie.api.pipeline import Pipeline
 from bailie.control.pipeline_versions import version_name
 from bailie.control.route_entries import asked_copies
-from bailie.control.subjects import Contribution, Subject
+from bailie.control.subjects import Contribution, Subject, take_out
 from bailie.control.wanted_objects import WantedObjects
 from bailie.dataflow import compile_pipeline
 from bailie.dataflow.signatures import compare_edges, model_edges
@@ -109,9 +109,7 @@ class PipelineSubjects:
 
     def _index(self, name: str, steps: tuple[str, ...]) -> None:
         for step in self._indexed.pop(name, ()):
-            self._by_step[step].discard(name)
-            if not self._by_step[step]:
-                del self._by_step[step]
+            take_out(self._by_step, step, name)
         for step in steps:
             self._by_step[step].add(name)
         if steps:

@@ -171,3 +171,10 @@ def put(where: dict[_K, _V], key: _K, value: _V | None) -> None:
         where.pop(key, None)
     else:
         where[key] = value
+
+
+def take_out(index: dict[_K, set[str]], key: _K, name: str) -> None:
+    """Takes a name out of an index, and with the last name its key."""
+    index[key].discard(name)
+    if not index[key]:
+        del index[key]

@@ -17,7 +17,7 @@ from bailie.kafka import headers
 
 if TYPE_CHECKING:
     import threading
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from confluent_kafka import Message, TopicPartition
 
@@ -39,6 +39,8 @@ _FLUSH_SECONDS = 0.1
 _ASK_SECONDS = 1.0
 _REFUSED_SECONDS = 60.0
 """How long data of steps is left out for a topic that the broker refuses."""
+_REMEMBERED_SECONDS = 600.0
+"""How long other words of the broker about a topic count: it may be another topic by then, or none."""
 _ANY_PARTITION = -1
 _TOO_LARGE = {KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.RECORD_LIST_TOO_LARGE}
 _NO_PARTITION = KafkaError._UNKNOWN_PARTITION  # noqa: SLF001 - the library's name for its own errors
@@ -56,22 +58,54 @@ _FOR_ITSELF = {
 """The failures of a record that others of its transaction do not share."""
 
 
+class _Marked:
+    """Topics that are marked, each for so many seconds since the last time: pipelines come and go."""
+
+    def __init__(self, seconds: float, clock: Callable[[], float]) -> None:
+        self._seconds, self._clock = seconds, clock
+        self._until: dict[str, float] = {}
+        """The next to be forgotten first."""
+
+    def __contains__(self, topic: str) -> bool:
+        return topic in self._until
+
+    def __len__(self) -> int:
+        return len(self._until)
+
+    def add(self, topic: str) -> None:
+        """Marks a topic from now on."""
+        self.discard(topic)
+        self._until[topic] = self._clock() + self._seconds
+
+    def discard(self, topic: str) -> None:
+        """Takes the mark off, where there is one."""
+        self._until.pop(topic, None)
+
+    def forget(self) -> None:
+        """Takes the marks off that have been there for long enough."""
+        now = self._clock()
+        while self._until and next(iter(self._until.values())) <= now:
+            del self._until[next(iter(self._until))]
+
+
 class TransactionWriter:
     """Writes with one producer, whose transactional id no other living gateway has."""
 
-    def __init__(self, producer: Producer, errors_topic: str) -> None:
+    def __init__(
+        self, producer: Producer, errors_topic: str, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         """Takes a new producer; `begin` comes first."""
         self._producer, self._errors = producer, errors_topic
         self._refusals: dict[int, KafkaError] = {}
         self._acknowledged: set[int] = set()
-        self._refused: dict[str, float] = {}
+        self._refused = _Marked(_REFUSED_SECONDS, clock)
         self.trouble = ""
         """Why the last transaction was given up; empty if it was not."""
         self.waiting = frozenset[str]()
         """Topics in which the broker refused answers of the last transaction: these wait for its owner."""
-        self._doubted: set[str] = set()
+        self._doubted = _Marked(_REMEMBERED_SECONDS, clock)
         """Topics in which answers were refused, until the broker says that it knows them."""
-        self._alone: set[str] = set()
+        self._alone = _Marked(_REMEMBERED_SECONDS, clock)
         """Topics whose records are sent one by one: they take less than the library puts together."""
 
     def begin(self, stopped: threading.Event) -> None:
@@ -92,14 +126,15 @@ class TransactionWriter:
         `group`: the consumer's membership, without which the broker takes no offsets. Raises KafkaException
         where this producer can write no more.
         """
-        now = time.monotonic()
-        kept = [each for each in records if each.essential or self._refused.get(each.topic, 0.0) <= now]
+        for marked in (self._refused, self._doubted, self._alone):
+            marked.forget()
+        kept = [each for each in records if each.essential or each.topic not in self._refused]
         self.waiting = frozenset(filter(self._is_unknown, {each.topic for each in kept if each.essential}))
         if self.waiting:
             return False
         tries = 0
         while tries < _TRIES:
-            alone = frozenset(self._alone)
+            alone = frozenset(each.topic for each in kept if each.topic in self._alone)
             written = self._attempt(kept, offsets, group)
             if written or not self._refusals:
                 return written
@@ -107,7 +142,8 @@ class TransactionWriter:
             if None in mended:
                 pairs = zip(kept, mended, strict=True)
                 self.waiting = frozenset(record.topic for record, found in pairs if found is None)
-                self._doubted |= self.waiting
+                for topic in self.waiting:
+                    self._doubted.add(topic)
                 return False
             # Of records that go one by one each try finds one that is too large, and there may be many.
             tries += mended == [[record] for record in kept]
@@ -258,7 +294,7 @@ class TransactionWriter:
             self.trouble = _refused_words(record.topic, error)
             return None
         log.warning("data of steps left out", topic=record.topic, cause=error.str())
-        self._refused[record.topic] = time.monotonic() + _REFUSED_SECONDS
+        self._refused.add(record.topic)
         return []
 
 

@@ -78,8 +78,10 @@ class Planner:
             return
         self._ledger.release(before.holdings)
         self._ledger.hold(holdings)
-        for each in before.holdings:
-            self._on_server[each.replica.server].discard(name)
+        for server in {each.replica.server for each in before.holdings}:
+            self._on_server[server].discard(name)
+            if not self._on_server[server]:
+                del self._on_server[server]
         for each in holdings:
             self._on_server[each.replica.server].add(name)
         if now == _NOTHING:

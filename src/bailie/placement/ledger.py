@@ -7,7 +7,7 @@ puts in order; decides nothing.
 from __future__ import annotations
 
 from collections import defaultdict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from bailie.placement.filters import Seat, refuse_server
 from bailie.placement.scorers import server_key
@@ -29,6 +29,9 @@ def signature(demand: Demand, *, memory: bool) -> Signature:
     return (demand.requirements, demand.needed_bytes if memory else 0, demand.server, demand.explainer)
 
 
+_Key = TypeVar("_Key")
+
+
 class Ledger:
     """Servers, free memory in bytes, and holdings. Bytes of unknown replicas are kept until they appear."""
 
@@ -36,11 +39,11 @@ class Ledger:
         self.servers: dict[str, Server] = {}
         self.names: list[str] = []
         self.free: dict[ReplicaId, int] = {}
-        self.versions: dict[ReplicaId, int] = defaultdict(int)
-        self.server_versions: dict[str, int] = defaultdict(int)
+        self.versions: dict[ReplicaId, int] = {}
+        self.server_versions: dict[str, int] = {}
         self.server_free: dict[str, int] = {}
         self.held: dict[VersionId, dict[ReplicaId, Presence]] = {}
-        self._used: dict[ReplicaId, int] = defaultdict(int)
+        self._used: dict[ReplicaId, int] = {}
         self._usable: dict[str, int] = {}
         self._matching: dict[Signature, list[str]] = {}
         self._refused: dict[Signature, int] = {}
@@ -101,9 +104,9 @@ class Ledger:
         return [replica for replica in replicas if replica not in held or not held[replica].keeps]
 
     def _spend(self, replica: ReplicaId, memory_bytes: int, versions: int) -> None:
-        self.versions[replica] += versions
-        self.server_versions[replica.server] += versions
-        self._used[replica] += memory_bytes
+        _add(self.versions, replica, versions)
+        _add(self.server_versions, replica.server, versions)
+        _add(self._used, replica, memory_bytes)
         before = self.free.get(replica)
         if before is not None:
             after = self.free[replica] = before - memory_bytes
@@ -164,3 +167,12 @@ class Ledger:
             return server_key(name, held=held.get(name, 0), free_bytes=free, versions=versions)
 
         return sorted(names, key=key) if len(names) > 1 else names
+
+
+def _add(counts: dict[_Key, int], key: _Key, number: int) -> None:
+    """Adds to a count; zero is not kept, for replicas and servers come and go."""
+    total = counts.get(key, 0) + number
+    if total:
+        counts[key] = total
+    else:
+        counts.pop(key, None)

@@ -8,7 +8,7 @@ import pytest
 
 from bailie.scheduler.status.finalizers import FINALIZER, Waits, without_finalizer
 
-DELETED = {"uid": "1", "deletionTimestamp": "2026-01-01T00:00:00Z"}
+DELETED = {"name": "iris", "uid": "1", "deletionTimestamp": "2026-01-01T00:00:00Z"}
 
 
 @pytest.mark.parametrize(
@@ -27,8 +27,9 @@ def test_a_clock_that_is_behind_makes_it_no_longer():
     assert waits.remaining(DELETED, behind, 7.0) == 60
     assert waits.remaining(DELETED, behind, 27.0) == 40
     assert waits.remaining(DELETED, behind, 67.0) == 0
-    waits.forget(DELETED)
+    waits.forget("iris")
     assert waits.remaining(DELETED, behind, 70.0) == 60
+    assert waits.remaining({**DELETED, "uid": "2"}, behind, 75.0) == 60, "another of the same name"
 
 
 def test_only_its_own_finalizer_is_taken_off():

@@ -26,20 +26,24 @@ class Waits:
 
     def __init__(self, longest: float = LONGEST_SECONDS) -> None:
         self._longest = longest
-        self._since: dict[str, float] = {}
+        self._since: dict[str, tuple[str, float]] = {}
+        """By name, the uid of the object and since when it was waited for."""
 
     def remaining(self, metadata: Mapping[str, Any], now: datetime, monotonic: float) -> float:
         """Returns the seconds that are left, 0 or less when the wait is over.
 
         `metadata` is that of a deleted object.
         """
-        since = self._since.setdefault(metadata["uid"], monotonic)
+        name, uid = metadata["name"], metadata["uid"]
+        if self._since.get(name, ("", 0.0))[0] != uid:
+            self._since[name] = uid, monotonic
+        since = self._since[name][1]
         began = datetime.fromisoformat(metadata["deletionTimestamp"])
         return self._longest - max((now - began).total_seconds(), monotonic - since)
 
-    def forget(self, metadata: Mapping[str, Any]) -> None:
-        """Forgets a wait that is over."""
-        self._since.pop(metadata["uid"], None)
+    def forget(self, name: str) -> None:
+        """Forgets the wait of an object that is over, or the object."""
+        self._since.pop(name, None)
 
 
 def without_finalizer(metadata: Mapping[str, Any]) -> dict[str, Any]:

@@ -46,11 +46,16 @@ class ModelWriter:
         self._statuses = SubjectWriter(client, namespace, recorder, MODEL)
         self._waits = Waits(unload_wait)
         self._result = PassResult()
-        self._adopted: set[str] = set()
+        self._adopted: dict[str, str] = {}
+        """The Models whose finalizer was taken off, each with its uid."""
 
     def take(self, result: PassResult) -> set[str]:
         """Takes over a result, as `writer.KindWriter` says."""
         self._result = result
+        for name in result.looked_at_of(MODEL):
+            if name not in result.wanted:
+                self._adopted.pop(name, None)
+                self._waits.forget(name)
         return self._statuses.take(result)
 
     async def write(self, manifest: Object) -> Result | None:
@@ -72,11 +77,12 @@ class ModelWriter:
         finalizer comes back, that operator still runs, and the finalizer stays until the deletion.
         """
         metadata = manifest["metadata"]
-        if FINALIZER not in (metadata.get("finalizers") or ()) or metadata["uid"] in self._adopted:
+        name, uid = metadata["name"], metadata["uid"]
+        if FINALIZER not in (metadata.get("finalizers") or ()) or self._adopted.get(name) == uid:
             return
-        await self._client.patch(MODEL, metadata["name"], self._namespace, without_finalizer(metadata))
-        self._adopted.add(metadata["uid"])
-        log.info("finalizer taken off", model=metadata["name"], finalizer=FINALIZER)
+        await self._client.patch(MODEL, name, self._namespace, without_finalizer(metadata))
+        self._adopted[name] = uid
+        log.info("finalizer taken off", model=name, finalizer=FINALIZER)
 
     async def _release(
         self, manifest: Manifest, copies: Mapping[str, tuple[ModelCopy, ...]]
@@ -95,7 +101,7 @@ class ModelWriter:
         if left and seconds > 0:
             return Result(requeue_after=seconds)
         await self._client.patch(MODEL, name, self._namespace, without_finalizer(metadata))
-        self._waits.forget(metadata)
+        self._waits.forget(name)
         if left:
             told = f"gave up waiting for the unload of {', '.join(left)}"
             log.warning("deletion goes on without an unload", model=name, left=left)

@@ -58,6 +58,9 @@ class ServerWriter:
 
     def take(self, result: PassResult) -> set[str]:
         """Takes over a result, as `writer.KindWriter` says."""
+        here = {server.name for server in result.snapshot.servers}
+        self._written = {name: at for name, at in self._written.items() if name in here}
+        self._refused = {name: each for name, each in self._refused.items() if name in here}
         before, self._scaling = self._scaling, result.server_scaling
         scaled = {name for name, facts in self._scaling.items() if before.get(name) != facts}
         return {*self._statuses.take(result), *scaled}
