@@ -7,6 +7,8 @@ import asyncio
 import httpx
 import pytest
 import structlog
+from tests.support.timelapse import TimelapseLoop
+from tests.support.waiting import until
 
 from bailie.kube.health import HealthServer
 
@@ -98,3 +100,72 @@ async def test_an_answer_that_takes_its_time_is_given_though_the_server_ends():
             await asked.wait()
             go_on.set()
         assert (await answer).json() == {"waited": True}
+
+
+async def test_few_answers_are_made_at_a_time_and_probes_wait_for_none():
+    begun, go_on = [], asyncio.Event()
+
+    async def slow(name):
+        begun.append(name)
+        await go_on.wait()
+        return name
+
+    health = HealthServer(live=lambda: None, ready=lambda: None, routes={"slow": slow})
+    async with (
+        health.serve("127.0.0.1", 0) as port,
+        httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as client,
+        asyncio.TaskGroup() as group,
+    ):
+        answers = [group.create_task(client.get(f"/slow/{number}")) for number in range(12)]
+        await until(lambda: len(begun) == 4)
+        assert (await client.get("/live")).status_code == 200
+        assert len(begun) == 4
+        go_on.set()
+    assert sorted(task.result().json() for task in answers) == sorted(map(str, range(12)))
+
+
+async def test_others_run_between_the_slices_of_metrics():
+    turns, seen = 0, []
+
+    async def others():
+        nonlocal turns
+        while True:
+            await asyncio.sleep(0)
+            turns += 1
+
+    def slices():
+        for number in range(20):
+            seen.append(turns)
+            yield f"# slice {number}\n"
+
+    health = HealthServer(live=lambda: None, ready=lambda: None, metrics=slices)
+    async with (
+        health.serve("127.0.0.1", 0) as port,
+        httpx.AsyncClient() as client,
+        asyncio.TaskGroup() as group,
+    ):
+        counting = group.create_task(others())
+        text = (await client.get(f"http://127.0.0.1:{port}/metrics")).text
+        counting.cancel()
+    assert text.endswith("# slice 18\n# slice 19\n")
+    assert len(set(seen)) == 20, "a turn of the loop before each"
+
+
+def test_an_answer_that_takes_too_long_is_given_up_in_words():
+    async def ask():
+        health = HealthServer(live=lambda: None, ready=lambda: None, routes={"never": _never})
+        async with health.serve("127.0.0.1", 0) as port:
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(b"GET /never HTTP/1.1\r\n\r\n")
+            answer = await reader.read()
+            writer.close()
+            return answer.decode()
+
+    with asyncio.Runner(loop_factory=lambda: TimelapseLoop(50)) as runner:
+        answer = runner.run(ask())
+    assert answer.startswith("HTTP/1.1 503 ")
+    assert answer.endswith("no answer within 30 s, for other questions came first; ask later\n")
+
+
+async def _never(_):
+    await asyncio.Event().wait()

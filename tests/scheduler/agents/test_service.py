@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import os
 import signal
 import sys
@@ -14,6 +15,7 @@ from google.protobuf.internal.encoder import _VarintBytes
 from structlog.testing import capture_logs
 from tests.support.agents import MIB, TOKEN, connected, hello, report, status
 from tests.support.simulator import SimulatedReplica
+from tests.support.timelapse import TimelapseLoop
 from tests.support.waiting import DEADLINE
 
 from bailie._gen import agent_pb2 as pb
@@ -22,8 +24,10 @@ from bailie.control.agent_port import LoadCommand, UnloadCommand
 from bailie.kube.token import TokenFile
 from bailie.lifecycle.copies import CopyState
 from bailie.placement.snapshot import ReplicaId, VersionId
+from bailie.scheduler.agents.hello_parts import hello_parts
 from bailie.scheduler.agents.service import AgentService
 from bailie.scheduler.agents.serving import serve_agents
+from bailie.scheduler.agents.session import AgentSession
 
 FIRST = ReplicaId("mlserver", 0)
 IRIS = VersionId("iris", "abc")
@@ -597,3 +601,26 @@ async def test_one_inventory_of_an_agent_is_taken_at_a_time(port):
         async with connected(port) as later:
             assert await answered(later) == "welcome"
     assert sorted(told) == [*2 * ["an earlier hello of this agent is being read"], "welcome"]
+
+
+class Deaf:
+    """The stream of an agent that takes no message."""
+
+    async def write(self, message):
+        await asyncio.Event().wait()
+
+
+def test_a_session_whose_agent_takes_no_message_ends(service):
+    """It may go on to report: the commands that it does not take are loads that nobody begins."""
+
+    async def talk():
+        service.lead(7)
+        parts = hello_parts(encoded(hello=hello()))
+        session = AgentSession(1, parts, itertools.count(1).__next__)
+        session.put(load())
+        await service._talk(session, Deaf(), 7)
+        return session.ended.result()
+
+    with asyncio.Runner(loop_factory=lambda: TimelapseLoop(100)) as runner:
+        ended = runner.run(talk())
+    assert ended == (grpc.StatusCode.DEADLINE_EXCEEDED, "a message was not taken within 30 s")
