@@ -167,5 +167,16 @@ def test_an_answer_that_takes_too_long_is_given_up_in_words():
     assert answer.endswith("no answer within 30 s, for other questions came first; ask later\n")
 
 
+async def test_an_answer_that_does_not_come_does_not_hold_the_end_up():
+    health = HealthServer(live=lambda: None, ready=lambda: None, routes={"never": _never})
+    async with asyncio.timeout(25):
+        async with health.serve("127.0.0.1", 0) as port:
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(b"GET /never HTTP/1.1\r\n\r\n")
+            await until(lambda: health._open)
+        assert await reader.read() == b""
+    writer.close()
+
+
 async def _never(_):
     await asyncio.Event().wait()

@@ -63,7 +63,7 @@ class HealthServer:
 
     @asynccontextmanager
     async def serve(self, host: str, port: int) -> AsyncIterator[int]:
-        """Listens while entered, and a moment longer for answers under way; yields the port.
+        """Listens while entered, and a moment longer for answers under way, which then end; yields the port.
 
         The system chooses the port for 0. Raises OSError when it is taken.
         """
@@ -73,7 +73,9 @@ class HealthServer:
         finally:
             server.close()
             if self._open:
-                await asyncio.wait(self._open, timeout=_LAST_SECONDS)
+                _, late = await asyncio.wait(self._open, timeout=_LAST_SECONDS)
+                for task in late:
+                    task.cancel()
             await server.wait_closed()
 
     async def _connection(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
