@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 from tests.support.waiting import until, until_true
+from tests.support.workloads import MemoryWorkloads
 
 from bailie.api.kinds import POD, SELDON_RUNTIME, SERVER, SERVER_CONFIG, SERVICE
 from bailie.kube.errors import Forbidden
@@ -276,3 +277,37 @@ async def test_patches_of_seldon_cores_rclone_are_the_agents_and_the_rest_of_the
         assert patch["volumeMounts"][0] in pod["containers"][0]["volumeMounts"]
         [event] = await until_true(lambda: installation.events("NoEffect"))
         assert event["message"].startswith('spec.podSpec.containers["rclone"].image: has no effect')
+
+
+async def test_nothing_is_kept_of_servers_that_are_deleted_while_their_workload_is_made(installation):
+    """Whoever makes and deletes Servers without end would fill the memory of the operator of all."""
+    names, admin, namespace = [f"server-{number}" for number in range(6)], installation.admin, installation.a
+    installation.workloads = Vanishing()
+    async with installation.operator() as operator:
+
+        async def delete(workload):
+            if workload.name in names:
+                await admin.delete(SERVER, workload.name, namespace)
+                await until(lambda: operator.cache.get(SERVER, (namespace, workload.name)) is None)
+
+        installation.workloads.meanwhile = delete
+        for name in names:
+            await installation.make("Server", name, {**SPEC, "disableAutoUpdate": True})
+        await until(lambda: {(namespace, name) for name in names} <= set(installation.workloads.ensured))
+        queue, reconciler = operator._controllers[SERVER].queue, operator._reconcilers[SERVER]
+        await until(lambda: not (queue._working or queue._dirty or queue._failures))
+        reporter = reconciler._reporter
+        assert (reconciler._pins._kept, reporter._written, reporter._announced, reporter._warned) == (
+            {},
+            {},
+            {},
+            {},
+        )
+
+
+class Vanishing(MemoryWorkloads):
+    """Workloads of which each takes a while to make, in which a test does something."""
+
+    async def ensure(self, workload):
+        await super().ensure(workload)
+        await self.meanwhile(workload)

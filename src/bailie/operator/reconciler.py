@@ -127,6 +127,18 @@ class Reconciler(Generic[R, C]):
             or manifest["metadata"].get("deletionTimestamp")
         ):
             return None
+        try:
+            return await self._reconcile(manifest)
+        finally:
+            self._forget_unless_there(key, manifest["metadata"]["uid"])
+
+    def _forget_unless_there(self, key: Key, uid: str) -> None:
+        """Drops the memory of an object that was deleted while it was reconciled, which remembers it anew."""
+        present = self._cache.get(self.resource.resource_kind, key)
+        if present is None or present["metadata"]["uid"] != uid:
+            self.forget(uid)
+
+    async def _reconcile(self, manifest: Object) -> Result | None:
         parsed, problems = self.resource.parse(manifest)
         self._reporter.warn(manifest, problems)
         if parsed is None:
