@@ -99,6 +99,37 @@ def test_a_move_from_its_begin_to_its_end(api):
     assert found(api, ROLE_BINDING, "seldon-central-scheduler-rolebinding", TEAM)
 
 
+SLOW = {
+    "Server": {"serverConfig": "mlserver"},
+    "Model": {"storageUri": "s3://a/b"},
+    "Pipeline": {"steps": [{"name": "iris"}], "output": {"steps": ["iris"]}},
+    "Experiment": {"candidates": [{"name": "iris", "weight": 1}]},
+}
+
+
+def test_what_was_not_ready_before_the_move_is_a_note_and_no_fault(api):
+    group = f"/apis/mlops.seldon.io/v1alpha1/namespaces/{TEAM}"
+    for kind, spec in SLOW.items():
+        api.request("POST", f"{group}/{kind.lower()}s", json={"metadata": {"name": "slow"}, "spec": spec})
+    assert migrate(api, "apply", TEAM, "--yes").exit_code == 0
+    missing, notes = verified(api)
+    assert not [text for text in missing if "slow" in text]
+    assert len(notes) == 1
+    assert notes[0].startswith("not ready now, and not ready before the move either: ")
+    assert all(f"{kind.lower()} slow: nothing is reported on it yet" in notes[0] for kind in SLOW)
+    full = {"conditions": [{"type": "Ready", "status": "False", "message": "no server has room"}]}
+    api.request("PATCH", f"{group}/models/iris/status", json={"status": full}, headers=MERGE)
+    missing, _ = verified(api)
+    assert "model iris: no server has room" in missing
+    assert f"doctor: models: Model {TEAM}/iris is not ready: no server has room" in missing
+
+
+def verified(api):
+    """Returns what a look of `verify` misses, and its notes."""
+    said = json.loads(migrate(api, "verify", TEAM, "--timeout", "0", "-o", "json").stdout)
+    return said["missing"], said["notes"]
+
+
 def test_servers_come_over_one_at_a_time_only_from_seldon_core_and_from_the_begin_on(api):
     result = migrate(api, "apply", TEAM, "--one-server-at-a-time", "--yes")
     assert result.exit_code == 1
@@ -165,6 +196,32 @@ def test_a_damaged_record_is_told_with_the_way_on(api):
     assert "it has no key record.json" in result.stderr
     assert "--from-what-is-there" in result.stderr
     assert migrate(api, "apply", TEAM, "--yes", "--from-what-is-there").exit_code == 0
+
+
+@pytest.mark.parametrize("of", ["half", "another cluster"])
+def test_a_record_of_before_that_is_none_changes_nothing(api, of):
+    assert migrate(api, "apply", TEAM, "--until", "rights", "--yes").exit_code == 0
+    text = api.request("GET", RECORD)["data"]["record.json"]
+    uid = api.request("GET", f"/api/v1/namespaces/{TEAM}")["metadata"]["uid"]
+    assert uid in text
+    wrong = text[: len(text) // 2] if of == "half" else text.replace(uid, "uid-there")
+    api.request("PATCH", RECORD, json={"data": {"record.json": wrong}}, headers=MERGE)
+    before = api.request("GET", RECORD)
+    for verb, *options in MOVES:
+        result = migrate(api, verb, TEAM, *options)
+        assert result.exit_code == 1, (verb, result.output)
+        assert "is no record of a move that can be read" in result.stdout + result.stderr
+        assert "--from-what-is-there" in result.stdout + result.stderr
+    assert api.request("GET", RECORD) == before
+
+
+MOVES = (
+    ("plan",),
+    ("apply", "--yes"),
+    ("verify", "--timeout", "0"),
+    ("rollback", "--yes"),
+    ("finish", "--yes"),
+)
 
 
 @pytest.mark.parametrize("lose", ["delete", "damage"])

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from tests.support.manifests import API_VERSION
 from tests.support.plan_grounds import (
+    CENTRAL,
     HOME,
     OLD,
     BailieGround,
@@ -19,6 +20,9 @@ from tests.support.plan_grounds import (
     resource,
     server,
 )
+
+from bailie.migration.record import MoveRecord
+from bailie.migration.source import MoveSource
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -100,6 +104,19 @@ def _record(text: str) -> Callable[[Ground], None]:
     return _added(plain("v1", "ConfigMap", "bailie-migration", data={"record.json": text}))
 
 
+def _begun(ground: Ground) -> None:
+    record = MoveRecord(
+        namespace=ground.namespace,
+        source=MoveSource.BAILIE_CENTRAL,
+        home=HOME,
+        central=CENTRAL,
+        begun="2026-01-01T00:00:00Z",
+        by="ada",
+        step="scheduler",
+    )
+    _record(record.text())(ground)
+
+
 def _no_consent(ground: Ground) -> None:
     ground["SeldonRuntime/seldon"]["spec"]["schedulerNamespace"] = OLD
 
@@ -127,8 +144,6 @@ _OTHER_BINDING = plain(
     roleRef={"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "edit"},
     subjects=[],
 )
-_BEGUN = json.dumps({"by": "ada", "begun": "2026-01-01T00:00:00Z", "step": "scheduler"})
-
 FAULTS: dict[str, Fault] = {
     "storage": Fault(
         prepare=_model(storageUri=":sftp,ssh='id',host=x:/m"),
@@ -400,11 +415,11 @@ FAULTS: dict[str, Fault] = {
     "record-damaged": Fault(
         prepare=_record("{"),
         check="record",
-        says="holds no record of a move under record.json, or a damaged one",
+        says="is no record of a move that can be read: Input data was truncated",
         remedy="apply with --from-what-is-there",
     ),
     "record-begun": Fault(
-        prepare=_record(_BEGUN),
+        prepare=_begun,
         check="record",
         says="ada began it at 2026-01-01T00:00:00Z, its last step is scheduler",
         remedy="bailie migrate rollback",

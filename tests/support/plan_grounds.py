@@ -30,6 +30,7 @@ Manifest = dict[str, Any]
 HOME, CENTRAL, OLD = "bailie-home", "mesh", "seldon-old"
 """Bailie's operator, a central scheduler of Bailie's, Seldon Core's operator with its central scheduler."""
 READY = {"conditions": [{"type": "Ready", "status": "True", "lastTransitionTime": "2026-01-01T00:00:00Z"}]}
+_READY_SERVER = {"replicas": 1, "selector": "", **READY}
 _TEMPLATE = {
     "rclone": "docker.io/seldonio/seldon-rclone:2.9.1",
     "agent": "docker.io/seldonio/seldon-agent:2.9.1",
@@ -95,7 +96,6 @@ class BailieGround(Ground):
             mesh_service(),
         )
         self.put(*server("mlserver"), model("iris"))
-        self["Server/mlserver"]["status"] = {"replicas": 1, "selector": "", **READY}
 
 
 class SeldonGround(Ground):
@@ -138,7 +138,7 @@ def server(name: str, **spec: Any) -> tuple[Manifest, ...]:
     pod = plain("v1", "Pod", f"{name}-0", spec={"containers": containers})
     pod["metadata"]["labels"] = labels
     return (
-        resource("Server", name, {"serverConfig": "mlserver", **spec}),
+        resource("Server", name, {"serverConfig": "mlserver", **spec}) | {"status": _READY_SERVER},
         plain("apps/v1", "StatefulSet", name, spec=own),
         pod,
     )

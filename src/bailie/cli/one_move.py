@@ -6,6 +6,7 @@ import getpass
 import os
 import socket
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 import typer
@@ -37,7 +38,7 @@ class MoveRun:
         self.progress = Progress(shown=output is Output.TEXT)
         self._teller = _Teller(self.progress, shown=output is Output.TEXT)
         self._anew = False
-        self._by = f"{getpass.getuser()}@{socket.gethostname()}"
+        self._by = f"{_user()}@{socket.gethostname()}"
         self.executor: Executor = Executor(
             namespace, by=self._by, look=self._look, write=ClientWriter(client), tell=self._teller
         )
@@ -87,11 +88,10 @@ class MoveRun:
             fail("the namespace has changed this moment", hint="run the command again")
         path = f"{record.namespace}-{record.begun.replace(':', '')}.yaml"
         try:
-            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-            with os.fdopen(descriptor, "w") as file:
-                file.write(text)
+            _write_new(Path(path), text)
         except OSError as error:
-            fail(f"the objects of before cannot be saved: {error}", hint="run it in a folder of your own")
+            words = f"the objects of before cannot be saved as {path} in the working folder: {error.strerror}"
+            fail(f"{words}; nothing was changed", hint="run the command in a folder of your own")
         say(f"the objects of before are in {path} (SHA-256 {record.saved})")
 
     async def _refuse_blocked(self) -> None:
@@ -149,16 +149,22 @@ class MoveRun:
             return await alone(self._client, record.home, identity, locked)
 
     async def missing(self, record: MoveRecord) -> tuple[str, ...]:
-        """Returns what does not hold yet, with the doctor's errors in the namespace."""
+        """Returns what does not hold yet, with the doctor's errors on the namespace and its operator.
+
+        An object that was not ready before the move is no error.
+        """
         from bailie.doctor.checks import examine
         from bailie.doctor.finding import Level
         from bailie.doctor.gather import gather
         from bailie.migration.executor import missing_now
+        from bailie.migration.serving import excused
 
         found = missing_now(await self._look(record.places), record)
-        seen = examine(await gather(self._client, [self._namespace]))
-        errors = (f"doctor: {each.check}: {each.message}" for each in seen if each.level is Level.ERROR)
-        return (*found, *errors)
+        seen = examine(excused(await gather(self._client, [self._namespace]), record))
+        errors = [each for each in seen if each.level is Level.ERROR]
+        concerned = {"", self._namespace, record.home}
+        told = (f"doctor: {each.check}: {each.message}" for each in errors if each.namespace in concerned)
+        return (*found, *told)
 
     async def missing_or_unanswered(self, record: MoveRecord) -> tuple[str, ...]:
         """Returns the same; an API that does not answer is one more thing that is missing."""
@@ -171,17 +177,22 @@ class MoveRun:
             return unanswered(error)
 
     async def notes(self, record: MoveRecord) -> list[str]:
-        """Returns what people should know beside: pods that were replaced since the move began."""
+        """Returns what people should know beside: pods that were replaced since the move began, and objects
+        that are not ready and were not ready before."""
         from bailie.kube.errors import ApiError
         from bailie.migration.executor import unanswered
         from bailie.migration.facts import MovePlaces
-        from bailie.migration.serving import folded, replaced_pods
+        from bailie.migration.serving import folded, replaced_pods, unready_as_before
 
         try:
-            gone = replaced_pods((await self._look(MovePlaces())).here, record)
+            here = (await self._look(MovePlaces())).here
         except ApiError as error:
             return [*unanswered(error)]
-        return [f"replaced since the move began: {folded(gone)}"] if gone else []
+        found = {
+            "replaced since the move began": replaced_pods(here, record),
+            "not ready now, and not ready before the move either": unready_as_before(here, record),
+        }
+        return [f"{words}: {folded(texts)}" for words, texts in found.items() if texts]
 
     def result(self, record: MoveRecord, *, done: str, hint: str) -> None:
         """Prints the end of the command."""
@@ -215,6 +226,25 @@ class MoveRun:
             raise typer.Exit(ExitCode.NOT_READY)
         if self._output is Output.TEXT:
             sys.stdout.write(f"{self._namespace}: everything holds\n")
+
+
+def _user() -> str:
+    """Returns the name of the person; the number where the machine knows no name, as in many containers."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return f"user {os.getuid()}"
+
+
+def _write_new(path: Path, text: str) -> None:
+    """Makes a file that only its owner may read, whole or not at all. Raises OSError, also for a link."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        with os.fdopen(descriptor, "w") as file:
+            file.write(text)
+    except OSError:
+        path.unlink()
+        raise
 
 
 class _Teller:

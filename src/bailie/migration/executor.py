@@ -26,7 +26,7 @@ from bailie.migration.record import (
     NAME,
     MoveRecord,
     line_of,
-    read_record,
+    record_in,
 )
 from bailie.migration.seldon.interruption import refuse_interruption
 from bailie.migration.start import begin, steps_of
@@ -279,12 +279,6 @@ class Executor:
         present = (await self._look(MovePlaces())).here.get(CONFIG_MAP, NAME)
         if present is not None:
             await self._write(delete(CONFIG_MAP, present))
-
-
-def record_in(facts: MoveFacts) -> MoveRecord | None:
-    """Returns the record among the facts, None where there is none. Raises DamagedRecord."""
-    found = facts.here.get(CONFIG_MAP, NAME)
-    return None if found is None else read_record(found)
 
 
 def required(record: MoveRecord | None, namespace: str) -> MoveRecord:

@@ -39,6 +39,11 @@ class NamespaceObjects:
     unread: Mapping[str, str] = field(default_factory=dict)
     """Of each kind that could not be read: why. A kind that the API does not serve counts as read."""
 
+    @property
+    def uid(self) -> str:
+        """The uid of the Namespace, empty where it is not known."""
+        return uid_of(self.namespace) if isinstance(self.namespace, dict) else ""
+
     def all(self, kind: Kind) -> tuple[Object, ...]:
         """Returns the objects of a kind by name, none where they could not be read."""
         return tuple(self.objects.get(kind.kind, {}).values())
@@ -184,8 +189,10 @@ def status_of(item: Object) -> Object:
 
 
 def condition_of(item: Object, kind: str) -> Object:
-    """Returns the condition of a type, an empty one where the status has none."""
-    found = (each for each in status_of(item).get("conditions") or () if each.get("type") == kind)
+    """Returns the condition of a type, an empty one where the status has none, or cannot be read."""
+    status = item.get("status")
+    rows = status.get("conditions") if isinstance(status, dict) else None
+    found = (row for row in rows if row.get("type") == kind) if isinstance(rows, list) else iter(())
     return next(found, {})
 
 

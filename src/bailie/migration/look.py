@@ -14,6 +14,7 @@ from bailie.api.kinds import (
     LEASE,
     MLOPS_KINDS,
     MODEL,
+    NAMESPACE,
     PERSISTENT_VOLUME_CLAIM,
     PIPELINE,
     POD,
@@ -90,18 +91,17 @@ async def look(client: Client, namespace: str, places: MovePlaces = _NO_PLACES) 
     foreign = places.foreign if places.foreign != namespace else ""
     central = "" if places.whole else places.central  # Seldon Core's has no objects that count
     here, beside, lists, operators, definitions, runtimes = await asyncio.gather(
-        _objects(client, namespace, WHOLE if places.whole else HERE),
+        _here(client, namespace, WHOLE if places.whole else HERE),
         _central(client, central),
         _objects(client, places.home, _BESIDE_BAILIE if places.home else ()),
         _objects(client, foreign, _OPERATORS if foreign else ()),
         _definitions(client) if places.whole else _nothing(),
         _runtimes(client) if places.foreign else _nobody(),
     )
-    place = NamespaceObjects(name=namespace, objects=here)
-    releases = await read_releases(client, place, definitions.values()) if places.ending else ()
+    releases = await read_releases(client, here, definitions.values()) if places.ending else ()
     return MoveFacts(
         cluster=ClusterObjects(server=client.server, definitions=definitions),
-        here=place,
+        here=here,
         central=NamespaceObjects(name=central, objects=beside) if central else None,
         home=NamespaceObjects(name=places.home, objects=lists) if places.home else None,
         foreign=NamespaceObjects(name=foreign, objects=operators) if foreign else None,
@@ -127,6 +127,20 @@ async def find_source(client: Client, namespace: str, *, lost: bool = False) -> 
         central = central_from(facts, (await client.list(SELDON_RUNTIME)).items)
     found = MoveSource.BAILIE_CENTRAL if central and source is MoveSource.MOVED else source
     return found, MovePlaces(central=central)
+
+
+async def _here(client: Client, namespace: str, kinds: Iterable[Kind]) -> NamespaceObjects:
+    found, objects = await asyncio.gather(_namespace(client, namespace), _objects(client, namespace, kinds))
+    return NamespaceObjects(name=namespace, namespace=found, objects=objects)
+
+
+async def _namespace(client: Client, name: str) -> Known[Object | None]:
+    try:
+        return await client.get(NAMESPACE, name)
+    except NotFound:
+        return None
+    except Forbidden as error:
+        return Unknown(str(error))
 
 
 async def _objects(

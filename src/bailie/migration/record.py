@@ -25,7 +25,7 @@ from bailie.wellknown import names
 
 if TYPE_CHECKING:
     from bailie.migration.changes import MoveChange
-    from bailie.migration.facts import Object
+    from bailie.migration.facts import MoveFacts, Object
 
 NAME = names.MIGRATION_RECORD
 """The ConfigMap in the namespace, and the Lease in the operator's namespace."""
@@ -61,6 +61,8 @@ class MoveRecord:
     """The namespace whose scheduler served this one before, empty where it was its own."""
     begun: str
     """When, as the API writes times."""
+    uid: str = ""
+    """The uid of the namespace, empty where it could not be read."""
     by: str
     doing: str = ABOUT_TO_APPLY
     step: str = ""
@@ -137,6 +139,23 @@ def read_record(config_map: Object) -> MoveRecord:
         raise _damaged(namespace, problems[0].message)
     if found.namespace != namespace:
         raise _damaged(namespace, f"it is of the namespace {found.namespace}")
+    return found
+
+
+def record_in(facts: MoveFacts) -> MoveRecord | None:
+    """Returns the record among the facts, None where there is none. Raises DamagedRecord.
+
+    A record of another namespace of this name, in another cluster or before a restore, says nothing here.
+    """
+    config_map = facts.here.get(CONFIG_MAP, NAME)
+    if config_map is None:
+        return None
+    found = read_record(config_map)
+    if found.uid and facts.here.uid and found.uid != facts.here.uid:
+        text = (
+            f"it is of another namespace of this name (uid {shown(found.uid)}), of another cluster or deleted"
+        )
+        raise _damaged(facts.here.name, text)
     return found
 
 

@@ -1,30 +1,37 @@
 """Whether Servers, their pods and all that names lead to are as before a move. Pure.
 
-Asked by `central_steps` and `start`.
+Asked by the steps, by `start` and by `bailie migrate verify`. An object that was not ready before the move
+is waited for nowhere.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
+from bailie.api.experiment import OVER_PIPELINES
 from bailie.api.kinds import EXPERIMENT, MODEL, PIPELINE, POD, SERVER
-from bailie.migration.facts import condition_of, labels_of, name_of, uid_of
+from bailie.api.names import EXPERIMENT_ENDING
+from bailie.doctor.facts import Unknown
+from bailie.migration.facts import condition_of, labels_of, name_of, spec_of, uid_of
 from bailie.wellknown import labels, names
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from bailie.api.kinds import Kind
+    from bailie.doctor.facts import Facts, NamespaceFacts
     from bailie.migration.facts import NamespaceObjects, Object
     from bailie.migration.record import MoveRecord
 
-_SERVING = (SERVER, MODEL, EXPERIMENT, PIPELINE)
+SERVING = (SERVER, MODEL, EXPERIMENT, PIPELINE)
+"""The kinds whose readiness a move compares with that of before."""
 
 
 def unready(here: NamespaceObjects) -> frozenset[str]:
     """Returns the Servers, Models, Experiments and Pipelines that are not ready, each `Kind/name`."""
     return frozenset(
-        _reference(kind, each) for kind in _SERVING for each in here.all(kind) if not _ready(each)
+        _reference(kind, each) for kind in SERVING for each in here.all(kind) if not says_ready(each)
     )
 
 
@@ -32,12 +39,36 @@ def as_before(here: NamespaceObjects, record: MoveRecord) -> tuple[str, ...]:
     """Returns each of them that is older than the move, was ready before, and is not ready now."""
     return tuple(
         _why(kind, each)
-        for kind in _SERVING
+        for kind in SERVING
         for each in here.all(kind)
-        if not _ready(each)
+        if not says_ready(each)
         and _reference(kind, each) not in record.unready
         and str(each["metadata"].get("creationTimestamp") or "") <= record.begun
     )
+
+
+def unready_as_before(here: NamespaceObjects, record: MoveRecord) -> tuple[str, ...]:
+    """Returns each of them that is not ready now, and was not ready before the move either."""
+    return tuple(
+        _why(kind, each)
+        for kind in SERVING
+        for each in here.all(kind)
+        if not says_ready(each) and _reference(kind, each) in record.unready
+    )
+
+
+def silent_names(here: NamespaceObjects, record: MoveRecord) -> frozenset[str]:
+    """Returns the names for which another mesh may go on answering: those of objects not ready before.
+
+    While a candidate of an Experiment does not answer, the fall-back has the Experiment's default, too.
+    """
+    unready = (each.split("/", 1) for each in record.unready)
+    return frozenset(route for kind, name in unready for route in _routes(here, kind, name))
+
+
+def excused(facts: Facts, record: MoveRecord) -> Facts:
+    """Returns the doctor's facts with everything that was not ready before the move taken for ready."""
+    return replace(facts, namespaces=tuple(_excused(each, record) for each in facts.namespaces))
 
 
 def serving_pods(here: NamespaceObjects) -> dict[str, str]:
@@ -51,14 +82,49 @@ def replaced_pods(here: NamespaceObjects, record: MoveRecord) -> tuple[str, ...]
     return tuple(name for name, uid in record.pods.items() if now.get(name) != uid)
 
 
+def says_ready(item: Object) -> bool:
+    """Says whether a controller has reported an object as ready."""
+    return condition_of(item, "Ready").get("status") == "True"
+
+
+def _routes(here: NamespaceObjects, kind: str, name: str) -> Iterator[str]:
+    """Yields the names by which callers ask for an object."""
+    if kind == MODEL.kind:
+        yield name
+    elif kind == PIPELINE.kind:
+        yield f"{name}{names.PIPELINE_ENDING}"
+    elif kind == EXPERIMENT.kind:
+        yield f"{name}{EXPERIMENT_ENDING}"
+        spec = spec_of(here.get(EXPERIMENT, name) or {})
+        if default := spec.get("default"):
+            over = PIPELINE if spec.get("resourceType") == OVER_PIPELINES else MODEL
+            yield from _routes(here, over.kind, str(default))
+
+
+def _excused(seen: NamespaceFacts, record: MoveRecord) -> NamespaceFacts:
+    def of(kind: Kind, things: Any) -> Any:
+        if isinstance(things, Unknown):
+            return things
+        return tuple(
+            replace(each, ready=True, current=True, replicas=0)
+            if f"{kind.kind}/{each.name}" in record.unready
+            else each
+            for each in things
+        )
+
+    return replace(
+        seen,
+        servers=of(SERVER, seen.servers),
+        models=of(MODEL, seen.models),
+        experiments=of(EXPERIMENT, seen.experiments),
+        pipelines=of(PIPELINE, seen.pipelines),
+    )
+
+
 def _serves(pod: Object) -> bool:
     found = labels_of(pod)
     apart = labels.BEFORE in found
     return apart or labels.SERVER in found or found.get(labels.NAME) == names.ENVOY
-
-
-def _ready(item: Object) -> bool:
-    return condition_of(item, "Ready").get("status") == "True"
 
 
 def _reference(kind: Kind, item: Object) -> str:

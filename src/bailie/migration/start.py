@@ -62,6 +62,7 @@ def begin(
         source=source,
         home=places.home,
         central=places.central,
+        uid=here.uid,
         begun=at,
         by=by,
         unready=unready(here),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from tests.support.plan_grounds import resource, seen_as
 
-from bailie.migration.checks.resources import contents, without_gateway
+from bailie.migration.checks.resources import contents, readiness, without_gateway
 from bailie.migration.source import MoveSource
 
 PIPELINES = [resource("Pipeline", f"joined-{number}", {"steps": [{"name": "iris"}]}) for number in range(5)]
@@ -53,3 +53,14 @@ def test_a_name_that_seldon_cores_definitions_let_in_and_bailie_refuses_blocks(k
         ("blocker", "name", f"{kind} team/{name}")
     ]
     assert found[0].remedy.startswith("make the object again under another name")
+
+
+@pytest.mark.parametrize("kind", SPECS)
+def test_what_is_not_ready_before_the_move_is_told_of_each_kind(kind):
+    objects = [resource(kind, name, SPECS[kind]) for name in ("a", "b", "c")]
+    objects[1]["status"] = {"conditions": [{"type": "Ready", "status": "True"}]}
+    objects[2]["status"] = {"conditions": [{"type": "Ready", "status": "False", "message": "full"}]}
+    (found,) = readiness(seen_as(*objects), MoveSource.SELDON_SCOPED)
+    assert (found.impact, found.object) == ("advice", f"{kind} team/a, c")
+    assert found.message == f"2 of 3 {kind}s are not ready before the move"
+    assert found.remedy == f"bailie explain {kind.lower()} a -n team"

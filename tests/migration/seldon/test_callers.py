@@ -43,6 +43,47 @@ async def test_names_that_are_handed_on(told, texts):
     assert await waited_for(there) == texts
 
 
+ASKED = {
+    "a Pipeline": (kinds.PIPELINE, {"steps": [{"name": "iris"}]}, ["ab.pipeline"]),
+    "an Experiment with its default": (
+        kinds.EXPERIMENT,
+        {"default": "iris", "candidates": [{"name": "iris"}, {"name": "broken"}]},
+        ["ab.experiment", "iris"],
+    ),
+    "one over Pipelines": (
+        kinds.EXPERIMENT,
+        {"resourceType": "pipeline", "default": "a", "candidates": [{"name": "a"}, {"name": "b"}]},
+        ["a.pipeline", "ab.experiment"],
+    ),
+}
+
+
+@pytest.mark.parametrize("ready", [True, False])
+@pytest.mark.parametrize(("kind", "spec", "listed"), ASKED.values(), ids=ASKED.keys())
+async def test_names_of_what_was_not_ready_before_are_not_waited_for(kind, spec, listed, ready):
+    there = SeldonNamespace()
+    conditions = [{"type": "Ready", "status": str(ready)}]
+    there.make_one(kind, "ab", {"spec": spec, "status": {"conditions": conditions}})
+    rolled_out(there, status="True")
+    hand_on(there, *listed)
+    waited = tuple(f"{name}: m:80 still answers for it" for name in listed)
+    assert await waited_for(there) == (waited if ready else ())
+
+
+async def test_a_model_that_has_the_name_of_a_server_that_was_not_ready_is_waited_for():
+    there = SeldonNamespace()
+    there.make_one(kinds.SERVER, "iris", {"spec": {"serverConfig": "mlserver"}})
+    rolled_out(there, status="True")
+    hand_on(there, "iris")
+    assert await waited_for(there) == ("iris: m:80 still answers for it",)
+
+
+def hand_on(there, *listed):
+    told = {"mesh": "m:80", "names": len(listed), "listed": [*listed]}
+    runtime = there.get(kinds.SELDON_RUNTIME, TEAM, "seldon")
+    there.make_one(kinds.SELDON_RUNTIME, "seldon", {**runtime, "status": {"fallback": told}})
+
+
 async def test_ready_of_seldon_core_does_not_count():
     there = SeldonNamespace()
     told = {"status": {"fallback": {"mesh": "m:80", "names": 0}}}

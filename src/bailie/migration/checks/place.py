@@ -5,14 +5,15 @@ Called by `findings`.
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING
 
 from bailie.api import kinds
 from bailie.manifests.objects import MANAGED_BY, is_ours, is_seldon_cores
 from bailie.migration.checks.resources import reference_to
+from bailie.migration.errors import DamagedRecord
 from bailie.migration.facts import labels_of, name_of
 from bailie.migration.finding import PlanFinding, advice, blocker
+from bailie.migration.record import record_in
 from bailie.migration.source import MoveSource
 from bailie.wellknown import labels, names
 
@@ -56,17 +57,15 @@ def taken_names(facts: MoveFacts, source: MoveSource) -> Iterator[PlanFinding]:
 
 def records(facts: MoveFacts, source: MoveSource) -> Iterator[PlanFinding]:  # noqa: ARG001 - as all checks
     """Yields a record of a move that cannot be read, and a move that has begun already."""
-    record = facts.here.get(kinds.CONFIG_MAP, names.MIGRATION_RECORD)
-    if record is None:
-        return
+    subject = f"ConfigMap {facts.here.name}/{names.MIGRATION_RECORD}"
     try:
-        told = json.loads((record.get("data") or {})[names.MIGRATION_KEY])
-        text = f"a move has begun: {told['by']} began it at {told['begun']}, its last step is {told['step']}"
-    except (KeyError, TypeError, ValueError):
-        text = f"the ConfigMap holds no record of a move under {names.MIGRATION_KEY}, or a damaged one"
+        record = record_in(facts)
+    except DamagedRecord as error:
         remedy = f"kubectl get configmap {names.MIGRATION_RECORD} --namespace {facts.here.name} -o yaml, and "
         remedy += "give it another name if it is not Bailie's, or apply with --from-what-is-there"
-        yield blocker("record", reference_to(record), text, remedy)
+        yield blocker("record", subject, error.message, remedy)
         return
-    remedy = f"bailie migrate apply {facts.here.name} goes on with it, bailie migrate rollback undoes it"
-    yield advice("record", reference_to(record), text, remedy)
+    if record is not None:
+        text = f"a move has begun: {record.by} began it at {record.begun}, its last step is {record.step}"
+        remedy = f"bailie migrate apply {facts.here.name} goes on with it, bailie migrate rollback undoes it"
+        yield advice("record", subject, text, remedy)

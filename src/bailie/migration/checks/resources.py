@@ -18,6 +18,7 @@ from bailie.api.storage import REFUSED
 from bailie.doctor.facts import known
 from bailie.migration.facts import name_of, spec_of
 from bailie.migration.finding import PlanFinding, advice, blocker, quoted
+from bailie.migration.serving import SERVING, says_ready
 from bailie.migration.source import SELDON_SOURCES, MoveSource
 from bailie.wellknown import names
 
@@ -213,20 +214,15 @@ def _leaves_out(runtime: Object, component: str) -> bool:
 
 
 def readiness(facts: MoveFacts, source: MoveSource) -> Iterator[PlanFinding]:  # noqa: ARG001 - as all checks
-    """Yields Models that do not answer now: a move cannot show that they go on."""
-    waiting = [each for each in facts.here.all(kinds.MODEL) if not _says_ready(each)]
-    if waiting:
-        idle = [name_of(each) for each in waiting]
-        text = f"{len(idle)} of {len(facts.here.all(kinds.MODEL))} Models are not ready before the move"
-        remedy = f"bailie explain model {idle[0]} -n {facts.here.name}"
-        yield advice("not-ready", f"Model {facts.here.name}/{some(idle)}", text, remedy)
-
-
-def _says_ready(item: Object) -> bool:
-    status = item.get("status")
-    conditions = status.get("conditions") if isinstance(status, dict) else None
-    rows = conditions if isinstance(conditions, list) else []
-    return any(row.get("type") == "Ready" and row.get("status") == "True" for row in rows)
+    """Yields objects that are not ready now: a move waits for none of them, and cannot show that they go
+    on."""
+    for kind in SERVING:
+        there = facts.here.all(kind)
+        idle = [name_of(each) for each in there if not says_ready(each)]
+        if idle:
+            text = f"{len(idle)} of {len(there)} {kind.kind}s are not ready before the move"
+            remedy = f"bailie explain {kind.kind.lower()} {quoted(idle[0])} -n {facts.here.name}"
+            yield advice("not-ready", f"{kind.kind} {facts.here.name}/{some(idle)}", text, remedy)
 
 
 def _lacks(facts: MoveFacts, kind: Kind, name: str) -> bool:

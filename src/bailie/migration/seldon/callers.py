@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bailie.api.kinds import EXPERIMENT, MODEL, SERVICE
-from bailie.api.names import EXPERIMENT_ENDING
+from bailie.api.kinds import MODEL, SERVICE
 from bailie.migration.changes import patch
 from bailie.migration.facts import condition_of, name_of, spec_of, status_of
 from bailie.migration.seldon.detach import with_selector
 from bailie.migration.seldon.parts import addresses_of, behind, envoys, mesh, own_envoys, own_workload
+from bailie.migration.serving import silent_names
 from bailie.wellknown import labels, names, ports
 
 if TYPE_CHECKING:
@@ -65,7 +65,8 @@ def are_served(facts: MoveFacts, record: MoveRecord) -> tuple[str, ...]:
     told = status_of(runtime).get("fallback")
     if not isinstance(told, dict):
         return ("fall-back: the namespace's scheduler has not told yet which names are handed on",)
-    return (*_handed_on(told, record), *_not_rolled_out(facts.here, record))
+    silent = silent_names(facts.here, record)
+    return (*_handed_on(told, silent), *_not_rolled_out(facts.here, record))
 
 
 def keep_out(facts: MoveFacts, record: MoveRecord) -> tuple[MoveChange, ...]:
@@ -122,9 +123,8 @@ def _present(here: NamespaceObjects, pods: tuple[Object, ...]) -> Iterator[str]:
             yield f"Service {names.MESH}: it still leads to {address}"
 
 
-def _handed_on(told: Object, record: MoveRecord) -> Iterator[str]:
+def _handed_on(told: Object, silent: frozenset[str]) -> Iterator[str]:
     """Yields the names that the fall-back answers for, but for those that nothing answered for before."""
-    silent = {_route(*each.split("/", 1)) for each in record.unready}
     listed = [str(each) for each in told.get("listed") or ()]
     for name in listed:
         if name not in silent:
@@ -132,10 +132,6 @@ def _handed_on(told: Object, record: MoveRecord) -> Iterator[str]:
     more = int(told.get("names") or 0) - len(listed)
     if more > len(silent):
         yield f"{more} more names: {told.get('mesh')} still answers for them"
-
-
-def _route(kind: str, name: str) -> str:
-    return f"{name}{EXPERIMENT_ENDING}" if kind == EXPERIMENT.kind else name
 
 
 def _not_rolled_out(here: NamespaceObjects, record: MoveRecord) -> Iterator[str]:

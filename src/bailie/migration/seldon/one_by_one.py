@@ -32,6 +32,7 @@ from bailie.migration.seldon.parts import (
     own_workload,
     seconds_between,
 )
+from bailie.migration.serving import silent_names
 from bailie.wellknown import labels, names
 
 if TYPE_CHECKING:
@@ -86,7 +87,8 @@ def is_over(facts: MoveFacts, record: MoveRecord, server: str) -> tuple[str, ...
     told = status_of(facts.here.runtime() or {}).get("fallback")
     if not isinstance(told, dict):
         return ("fall-back: the namespace's scheduler has not told yet which names are handed on",)
-    return tuple(_not_over(facts.here, record, server, {str(each) for each in told.get("listed") or ()}))
+    listed = {str(each) for each in told.get("listed") or ()}
+    return tuple(_not_over(facts.here, record, server, listed - silent_names(facts.here, record)))
 
 
 def lead_here(facts: MoveFacts, record: MoveRecord, server: str) -> tuple[MoveChange, ...]:  # noqa: ARG001
