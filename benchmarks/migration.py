@@ -4,11 +4,12 @@ The objects of Seldon Core v2 with stand-ins that answer (`tests/support/upstrea
 MLServer behind a small proxy. 20 models on two servers get 200 REST and 50 gRPC requests a second through the
 Service `seldon-mesh`, and every answer is compared: at rest, then while `bailie migrate apply` goes on to
 each step and `rollback` leads back, then during the whole of `apply`, `verify` and `finish`, before which
-callers make new connections: those to Seldon Core's Envoys end with their pods. With `--one-server-at-a-time`
-the Servers come over one after the other, then all is led back, then the whole move goes so. In each of
-`--twins` a second operator of Seldon Core's wakes up when the step begins, and the seconds until the pause
-are told. Ends with 1 where a request failed or a figure is worse than its bar. Ends everything that it
-started.
+callers make new connections: those to Seldon Core's Envoys end with their pods. In each of `--killed` the
+command is killed in the middle of the step, and `rollback` leads back from there. With
+`--one-server-at-a-time` the Servers come over one after the other, then all is led back, then the whole move
+goes so. In each of `--twins` a second operator of Seldon Core's wakes up when the step begins, and the
+seconds until the pause are told. Ends with 1 where a request failed or a figure is worse than its bar. Ends
+everything that it started.
 """
 
 from __future__ import annotations
@@ -89,6 +90,13 @@ class Move:
         with self._phase(f"apply to {step}"):
             await self.commands.run("apply", "--yes", "--until", step)
         with self._phase(f"back from {step}"):
+            await self.commands.run("rollback", "--yes")
+
+    async def cut_short(self, step: str) -> None:
+        """Kills the move after the first write or wait of a step, and leads back from there."""
+        with self._phase(f"apply, killed in {step}"):
+            await self.commands.killed("apply", "--yes", after=f"{step}: ", further=1)
+        with self._phase(f"back from the middle of {step}"):
             await self.commands.run("rollback", "--yes")
 
     async def disturbed(self, step: str) -> None:
@@ -206,6 +214,8 @@ async def moved(move: Move, options: argparse.Namespace) -> None:
     """Goes there and back, and to the end, as the options say."""
     for step in options.steps:
         await move.there_and_back(step)
+    for step in options.killed:
+        await move.cut_short(step)
     for step in options.twins:
         await move.disturbed(step)
     if options.one_by_one:
@@ -285,6 +295,12 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument("--rate", type=float, default=250.0, help="requests per second over all models")
     parser.add_argument(
         "--steps", type=_steps, default=list(STEPS), help="from which to lead back; all, if not given"
+    )
+    parser.add_argument(
+        "--killed",
+        type=_steps,
+        default=[],
+        help="steps in the middle of which the command is killed; the next one leads back from there",
     )
     parser.add_argument(
         "--twins", type=_steps, default=[], help="steps in which a second operator of Seldon Core's wakes up"

@@ -6,12 +6,12 @@ Called by `move` and `migration`.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import sys
 import time
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    import contextlib
     from collections.abc import AsyncIterator
     from pathlib import Path
 
@@ -39,12 +39,19 @@ class Commands:
         self.seconds.setdefault(verb, []).append(time.monotonic() - started)
         return process.returncode, told.decode()
 
-    async def killed(self, verb: str, *options: str, after: str) -> int:
-        """Runs a command, kills it after a line that begins with `after`, and returns how it ended."""
+    async def killed(self, verb: str, *options: str, after: str, further: int = 0) -> int:
+        """Runs a command, kills it after a line that begins with `after`, and returns how it ended.
+
+        `further`: so many lines after that one.
+        """
         process = await self._start(verb, *options)
         async for _ in _until(process, after):
             pass
-        process.kill()
+        assert process.stderr is not None
+        for _ in range(further):
+            await process.stderr.readline()
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
         return await process.wait()
 
     async def disturbed(
