@@ -16,25 +16,24 @@ import enum
 import random
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol, Self, cast
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 import httpx2
 import msgspec
-import yaml
-from lightkube.config.kubeconfig import DEFAULT_KUBECONFIG, KubeConfig, SingleConfig
-from lightkube.core.exceptions import ConfigError
 
 from bailie.api import kinds
 from bailie.api.kinds import Kind
-from bailie.kube import errors, settings
-from bailie.kube.connections import http_options, selected, timeouts
+from bailie.kube import errors
+from bailie.kube.connections import http_options, timeouts
+from bailie.kube.kubeconfig import environment_config, read_config
 from bailie.kube.paths import namespace_of_path, object_path
-from bailie.settings.fields import users_path
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
     from pathlib import Path
     from types import TracebackType
+
+    from lightkube.config.kubeconfig import SingleConfig
 
 Object = dict[str, Any]
 """A Kubernetes object as plain JSON data."""
@@ -97,35 +96,24 @@ class Client:
     """Talks to one API server with one identity. An async context manager; `aclose` otherwise."""
 
     def __init__(self, config: SingleConfig) -> None:
+        """Takes a context of a kubeconfig. Raises Unconfigured."""
         self._guard: Guard | None = None
         self.server: str = config.cluster.server
         self.namespace: str = config.namespace
         """The namespace of the kubeconfig's context, else `default`. No method uses it by itself."""
-        with errors.translated(self.server):
+        with errors.translated_configuration(str(config.fname or "of the pod's service account")):
             self.connection_options = http_options(config)  # for further connections of this identity
-        self._http = httpx2.AsyncClient(**self.connection_options)
+            self._http = httpx2.AsyncClient(**self.connection_options)
 
     @classmethod
     def from_environment(cls) -> Self:
         """Uses KUBECONFIG, else the pod's service account, else ~/.kube/config. Raises Unconfigured."""
-        with errors.translated_settings():
-            path = settings.kubeconfig_path()
-        if path is not None:
-            return cls.from_kubeconfig(path)
-        try:
-            return cls(selected(KubeConfig.from_service_account()))
-        except (ConfigError, KeyError):
-            return cls.from_kubeconfig(DEFAULT_KUBECONFIG)
+        return cls(environment_config())
 
     @classmethod
     def from_kubeconfig(cls, path: Path | str, context: str | None = None) -> Self:
         """Uses a kubeconfig file, by default its current context. Raises Unconfigured."""
-        with errors.translated_configuration(str(path)):
-            content = yaml.safe_load(users_path(str(path)).read_text())
-            if not isinstance(content, dict):
-                raise ConfigError("it is empty or no mapping")
-            config = selected(KubeConfig.from_dict(content, fname=path), context)
-        return cls(config)
+        return cls(read_config(path, context))
 
     async def __aenter__(self) -> Self:
         return self
@@ -371,7 +359,7 @@ class Client:
             )
             if response.status_code >= 400:
                 raise self._error(response, path)
-            return cast("Object", msgspec.json.decode(response.content))
+            return msgspec.json.decode(response.content, type=Object)
 
     def _error(self, response: httpx2.Response, path: str) -> errors.ApiError:
         error = errors.from_response(response.status_code, response.content)

@@ -20,20 +20,12 @@ from bailie import __version__
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from lightkube.config.kubeconfig import KubeConfig, SingleConfig
+    from lightkube.config.kubeconfig import SingleConfig
 
 _CONNECT_SECONDS = 5.0
 _READ_SECONDS = 30.0
 _USER_AGENT = f"bailie/{__version__}"
 """The API takes the name before the slash as field manager of writes that name none."""
-
-
-def selected(config: KubeConfig, context: str | None = None) -> SingleConfig:
-    """Returns a context of a kubeconfig, by default the current one. Raises ConfigError."""
-    selected = config.get(context)
-    if selected is None:
-        raise ConfigError("it selects no context")
-    return selected
 
 
 def timeouts(read: float | None = _READ_SECONDS) -> httpx2.Timeout:
@@ -42,13 +34,20 @@ def timeouts(read: float | None = _READ_SECONDS) -> httpx2.Timeout:
 
 
 def http_options(config: SingleConfig) -> dict[str, Any]:
-    """Returns lightkube's options for httpx2 with our limits; pools share credentials and TLS context."""
+    """Returns lightkube's options for httpx2 with our limits; pools share credentials and TLS context.
+
+    Raises ConfigError.
+    """
     params = ConnectionParams(timeout=timeouts(), trust_env=not _is_loopback(config.cluster.server))
     limits = httpx2.Limits(max_connections=None, max_keepalive_connections=8, keepalive_expiry=30.0)
     known = config if config.user else config._replace(user=User())
     hooks = {"request": [_watch_opening]}
     headers = {"User-Agent": _USER_AGENT}
-    return {**params.httpx_params(known), "limits": limits, "event_hooks": hooks, "headers": headers}
+    try:
+        options = params.httpx_params(known)
+    except OSError as error:  # no file, or no PEM in it
+        raise ConfigError(f"its certificates cannot be used: {error}") from error
+    return {**options, "limits": limits, "event_hooks": hooks, "headers": headers}
 
 
 async def _watch_opening(request: httpx2.Request) -> None:

@@ -191,5 +191,11 @@ def translated_configuration(path: str) -> Iterator[None]:
         raise Unconfigured(f"there is no kubeconfig {path}") from error
     except OSError as error:
         raise Unconfigured(f"kubeconfig {path} cannot be read: {error.strerror}") from error
-    except (ConfigError, TypeError, ValueError, yaml.YAMLError, msgspec.MsgspecError) as error:
+    except RecursionError as error:
+        raise Unconfigured(f"kubeconfig {path}: it has too many levels") from error
+    except (TypeError, AttributeError) as error:
+        raise Unconfigured(
+            f"kubeconfig {path}: a part of it has another type than it should: {error}"
+        ) from error
+    except (ConfigError, ValueError, yaml.YAMLError, msgspec.MsgspecError) as error:
         raise Unconfigured(f"kubeconfig {path}: {error}") from error

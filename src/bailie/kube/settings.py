@@ -1,4 +1,4 @@
-"""The environment that finds an API server, read for `client.Client.from_environment`."""
+"""The environment that finds an API server, read for `kubeconfig`."""
 
 from __future__ import annotations
 

@@ -159,7 +159,7 @@ class StateDirectory:
         """Tells whether a supervisor holds the directory now; leaves nothing behind in it."""
         path = self.root / "lock"
         try:
-            descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+            descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)  # it may be a pipe
         except FileNotFoundError:
             return False
         except OSError as error:
