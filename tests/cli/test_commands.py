@@ -243,12 +243,12 @@ def test_output_that_goes_nowhere_leaves_no_traceback(command, code, said):
     ("text", "message"),
     [
         ("", "holds no object"),
-        ("a: [", "line 1, column 5: not YAML: expected the node content"),
-        ("\0", "is not YAML"),
+        ("a: [", "line 1: not YAML that can be used: expected the node content"),
+        ("\0", "not YAML that can be used"),
         ("- 1", "not a Kubernetes object"),
-        ("apiVersion: v1\nkind: Secret\nmetadata: 5", "document 1: not a Kubernetes object"),
+        ("apiVersion: v1\nkind: Secret\nmetadata: 5", "line 1: not a Kubernetes object"),
         ("kind: Model\nmetadata: {name: x}", "it needs apiVersion, kind and metadata.name"),
-        ("apiVersion: v1\nkind: List\nitems: 5", "document 1: not a Kubernetes object"),
+        ("apiVersion: v1\nkind: List\nitems: 5", "line 1: not a Kubernetes object"),
         ("apiVersion: batch/v1\nkind: CronJob\nmetadata: {name: x}", "not a kind that Bailie uses"),
         (
             "apiVersion: mlops.seldon.io/v1alpha1\nkind: Model\nmetadata: {name: x}\nspec: {memory: lots}",

@@ -12,7 +12,14 @@ import yaml
 from hypothesis import given
 from tests.support.anyjson import ANYTHING, changed
 
-from bailie.cli.files import put_into, read_manifests, refuse_problems
+from bailie.cli.files import (
+    FoundObject,
+    known_objects,
+    put_into,
+    read_objects,
+    refuse_mistakes,
+    valid_objects,
+)
 from bailie.cli.readiness import reference_of
 
 MODEL = {
@@ -23,12 +30,17 @@ MODEL = {
 }
 
 
+VERSION = MODEL["apiVersion"]
+NO_OBJECT = "not a Kubernetes object (it needs apiVersion, kind and metadata.name, each a string)"
+MEANT = f"write apiVersion: {VERSION} and kind: Model"
+
+
 def read(text, name="x.yaml"):
     """Returns the objects of a file of this text; raises typer.Exit where the command would end."""
     with TemporaryDirectory() as folder:
         path = Path(folder) / name
         path.write_bytes(text if isinstance(text, bytes) else text.encode())
-        return list(read_manifests(path))
+        return [each.manifest for each in read_objects([path])]
 
 
 def test_documents_lists_and_gaps():
@@ -42,16 +54,17 @@ def test_documents_lists_and_gaps():
     [
         ("", "holds no object"),
         ("---\n---\n", "holds no object"),
-        ("a: [1", "line 1, column 6: not YAML"),
-        ("a: 2024-13-45", "is not YAML: month must be in 1..12"),
-        ("[" * 5000, "is not YAML: maximum recursion depth"),
-        (b"\xff\xfe\x00", "is not"),
-        ("a: \x00", "is not YAML: unacceptable character"),
-        ("[]", "document 1: not a Kubernetes object"),
-        (f"{json.dumps(MODEL)}\n---\n5", "document 2: not a Kubernetes object"),
-        ("apiVersion: v1\nkind: 5\nmetadata: {name: a}", "document 1: not a Kubernetes object"),
-        ("apiVersion: 1\nkind: Pod\nmetadata: {name: a}", "document 1: not a Kubernetes object"),
-        ("apiVersion: v1\nkind: Pod\nmetadata: {name: 5}", "document 1: not a Kubernetes object"),
+        ("a: [1", "line 1: not YAML that can be used: expected ',' or ']'"),
+        ("a: 2024-13-45", "line 1: not YAML that can be used: month must be in 1..12"),
+        ("[" * 5000, "x.yaml: not YAML that can be used: it has more than 200 levels"),
+        (b"\xff\xfe\x00", "is not text in UTF-8"),
+        ("a: \x00", "not YAML that can be used: unacceptable character"),
+        ("[]", "line 1: not a Kubernetes object"),
+        (f"{json.dumps(MODEL)}\n---\n5", "line 3: not a Kubernetes object"),
+        ("apiVersion: v1\nkind: 5\nmetadata: {name: a}", "line 1: not a Kubernetes object"),
+        ("apiVersion: 1\nkind: Pod\nmetadata: {name: a}", "line 1: not a Kubernetes object"),
+        ("apiVersion: v1\nkind: Pod\nmetadata: {name: 5}", "line 1: not a Kubernetes object"),
+        (json.dumps(MODEL)[:-1] + ', "kind": "Server"}', 'the key "kind" stands twice'),
         ("apiVersion: v1\nkind: Pod\nmetadata: {name: a, namespace: []}", "not a Kubernetes object"),
     ],
 )
@@ -68,7 +81,7 @@ def ends(manifest):
     """Says whether the command would end with a sentence before it sends anything."""
     try:
         found = read(json.dumps(manifest))
-        refuse_problems(found)
+        refuse_mistakes([FoundObject(each) for each in found])
         for each in found:
             put_into(each, "a")
             assert reference_of(each).endswith(f"/{each['metadata']['name']}")
@@ -104,16 +117,56 @@ def test_the_kind_that_was_meant_is_told(capsys, version, kind):
     assert "write apiVersion: mlops.seldon.io/v1alpha1 and kind: Model\n" in said
 
 
-def test_two_objects_of_one_name_are_told(capsys):
-    elsewhere = {**MODEL, "metadata": {"name": "iris", "namespace": "b"}}
-    refuse_problems([MODEL, MODEL, elsewhere])
-    assert capsys.readouterr().err == "warning: model/iris is in the files 2 times: the last one counts\n"
-
-
 def test_every_problem_is_told_and_a_warning_stops_nothing(capsys):
     assert not ends({**MODEL, "spec": {"storageUri": "/m", "logger": {}}})
     assert "warning: model/iris: spec.logger: has no effect" in capsys.readouterr().err
     assert ends({**MODEL, "spec": {"storageUri": "", "replicas": "3", "logger": {}}})
     said = capsys.readouterr().err
     assert "error: model/iris: spec.replicas" in said
-    assert "nothing was applied" in said
+    assert "hint: nothing was sent; mend this" in said
+
+
+def test_the_faults_of_all_files_are_told_at_once_each_with_its_place(tmp_path, capsys):
+    broken = {**MODEL, "spec": {"storageUri": "/m", "replicas": "3"}}
+    (tmp_path / "a.yaml").write_text(f"# one\n{yaml.safe_dump(MODEL)}---\n{yaml.safe_dump(broken)}---\n5\n")
+    (tmp_path / "b.json").write_text('{"a": 1')
+    (tmp_path / "c.yml").write_text(yaml.safe_dump({**MODEL, "kind": "Modle"}))
+    (tmp_path / "d.txt").write_text("no manifest")
+    (tmp_path / "e.yaml").mkdir()
+    (tmp_path / "empty").mkdir()
+    paths = [tmp_path, tmp_path / "missing.yaml", tmp_path / "empty", tmp_path / "d.txt"]
+    with pytest.raises(typer.Exit) as ended:
+        valid_objects(paths)
+    assert ended.value.exit_code == 2
+    said = [
+        line.removeprefix("error: ")
+        for line in capsys.readouterr().err.replace(f"{tmp_path}/", "").splitlines()
+    ]
+    assert said == [
+        f"a.yaml, line 17: {NO_OBJECT}",
+        "b.json, line 1: not YAML that can be used: expected ',' or '}', but got '<stream end>' (column 8)",
+        "missing.yaml cannot be read: No such file or directory",
+        "empty has no file that ends in .yaml, .yml, .json",
+        f"d.txt, line 1: {NO_OBJECT}",
+        f"c.yml, line 1: modle/iris: {VERSION} Modle is not a kind that Bailie uses: {MEANT}",
+        'a.yaml, line 9: model/iris: spec.replicas: must be an integer, not "3"',
+        "hint: nothing was sent; mend this, and run the command again",
+    ]
+
+
+def test_the_manifests_of_a_folder_come_by_name(tmp_path):
+    for name in ("b.yml", "a.yaml", "c.json", "d.YAML.bak"):
+        (tmp_path / name).write_text(json.dumps({**MODEL, "metadata": {"name": name[0]}}))
+    found = known_objects([tmp_path])
+    assert [each.manifest["metadata"]["name"] for each in found] == ["a", "b", "c"]
+    assert found[0].place == f"{tmp_path / 'a.yaml'}, line 1"
+
+
+@pytest.mark.parametrize(
+    ("file", "says"),
+    [("/dev/zero", "has more than 64 MiB"), ("x" * 300, "cannot be read: File name too long")],
+)
+def test_files_that_are_none(capsys, file, says):
+    with pytest.raises(typer.Exit):
+        read_objects([Path(file)])
+    assert says in capsys.readouterr().err

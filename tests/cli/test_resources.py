@@ -122,7 +122,7 @@ def test_nothing_is_applied_where_one_object_is_wrong(bailie, file):
     good, wrong = file("good").read_text(), file("wrong", replicas="3").read_text()
     result = bailie("apply", "-f", "-", stdin=f"{good}\n---\n{wrong}")
     assert result.exit_code == 2
-    assert "error: model/wrong: spec.replicas" in result.stderr
+    assert "error: standard input, line 10: model/wrong: spec.replicas" in result.stderr
     assert bailie("get", "model", "good").exit_code == 3
 
 

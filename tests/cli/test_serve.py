@@ -63,7 +63,7 @@ def test_what_is_no_name_is_refused(tmp_path, model, name):
 def test_a_name_that_the_api_would_refuse_is_refused(tmp_path, model):
     result = serve(tmp_path, model, "--name", "Not_A_Name")
     assert result.exit_code == 2
-    assert "nothing was applied" in result.stderr
+    assert "nothing was sent" in result.stderr
 
 
 @pytest.mark.parametrize(

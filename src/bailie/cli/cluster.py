@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
+from bailie.api.names import LONGEST_SUBDOMAIN
+from bailie.api.texts import shown
 from bailie.cli.output import failures_explained
 from bailie.settings.fields import users_path
 from bailie.wellknown import variables
@@ -74,8 +76,10 @@ Namespace = Annotated[
 
 def object_name(text: str) -> str:
     """Parses an argument that names an object; refuses text that would be another path of the API."""
-    if not text.strip() or text in {".", ".."} or "/" in text:
-        raise typer.BadParameter(f'"{text}" cannot be a name')
+    if not text.strip() or text in {".", ".."} or "/" in text or not text.isprintable():
+        raise typer.BadParameter(f'"{shown(text)}" cannot be a name')
+    if len(text) > LONGEST_SUBDOMAIN:
+        raise typer.BadParameter(f'"{shown(text, 20)}" has more than {LONGEST_SUBDOMAIN} characters')
     return text
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from bailie.cli.cluster import Kubeconfig, Namespace, StateDir, connected, object_name, run
-from bailie.cli.output import ExitCode, Output, console, print_json
+from bailie.cli.output import ExitCode, Output, console, print_json, write
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -124,7 +124,7 @@ def _show(view: dict[str, Any], output: Output) -> None:
     if output is Output.JSON:
         print_json(view)
         return
-    sys.stdout.write(f"{heading(view)}\n")
+    write(heading(view))
     console().print(table(view))
 
 
@@ -149,7 +149,7 @@ def _tell(view: dict[str, Any], told: list[str]) -> None:
     line = heading(view)
     if view["delivered"] == "Unknown" and told != [line]:
         told[:] = [line]
-        sys.stdout.write(f"{line}\n")
+        write(line)
         sys.stdout.flush()
 
 

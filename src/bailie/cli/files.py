@@ -1,48 +1,89 @@
 """The objects in files of manifests, and the kinds that people name, checked before anything is sent.
 
-Used by `resources`, `serve`, `pipelines` and `seldon.objects`. A file or a word that cannot be used ends the
-command with a sentence.
+Used by `applying`, `resources`, `serve`, `pipelines` and `seldon.objects`. All that cannot be used in any of
+the files is told at once, each with its file and line, and ends the command.
 """
 
 from __future__ import annotations
 
 import sys
-from collections import Counter
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from bailie.cli.output import ExitCode, fail, say
 from bailie.cli.readiness import reference_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
+    from collections.abc import Iterable, Iterator, Sequence
 
     from bailie.api.kinds import Kind
 
 Manifest = dict[str, Any]
+_Content = TypeVar("_Content", str, bytes)
 
+_ENDINGS = (".yaml", ".yml", ".json")
+"""Of the files of a folder that are read."""
+_LARGEST = 64 << 20
+"""Bytes of a file: a device has no end."""
 _ALIKE = 0.8
 """How alike two names of kinds are that one is taken for a slip of the other."""
 _OF_THE_API = frozenset({"uid", "resourceVersion", "generation", "creationTimestamp", "managedFields"})
+_NO_OBJECT = "not a Kubernetes object (it needs apiVersion, kind and metadata.name, each a string)"
 
 
-def read_manifests(path: Path) -> Iterator[Manifest]:
-    """Yields the objects of a YAML or JSON file, lists opened; says which document is none."""
-    source = "standard input" if str(path) == "-" else str(path)
-    found = False
-    for number, document in enumerate(_documents(path, source), 1):
-        listed = isinstance(document, dict) and isinstance(document.get("items"), list)
-        for item in document["items"] if listed else [document]:
-            if item is None:
-                continue
-            if not _is_object(item):
-                text = "not a Kubernetes object (it needs apiVersion, kind and metadata.name, each a string)"
-                fail(f"{source}, document {number}: {text}", code=ExitCode.USAGE)
-            found = True
-            yield item
-    if not found:
-        fail(f"{source} holds no object", code=ExitCode.USAGE)
+@dataclass(frozen=True, slots=True)
+class FoundObject:
+    """An object and its place: file and line, empty for an object of no file."""
+
+    manifest: Manifest
+    place: str = ""
+
+    def told(self, text: object) -> str:
+        """Returns a sentence about the object, with its place and its name before it."""
+        place = f"{self.place}: " if self.place else ""
+        return f"{place}{reference_of(self.manifest)}: {text}"
+
+
+class _Unusable(Exception):  # noqa: N818 - reads as what it says
+    """A file or an object in it cannot be used; the message says which, where, and why."""
+
+
+def read_objects(paths: Iterable[Path]) -> list[FoundObject]:
+    """Returns the objects of YAML and JSON files and of those in folders; ends the command where one is
+    none."""
+    found, faults = _read(paths)
+    _refuse(faults)
+    return found
+
+
+def known_objects(paths: Iterable[Path]) -> list[FoundObject]:
+    """Returns the same; ends the command also where an object is of a kind that Bailie does not use."""
+    found, faults = _read(paths)
+    _refuse([*faults, *_unknown_kinds(found)])
+    return found
+
+
+def valid_objects(paths: Iterable[Path]) -> list[FoundObject]:
+    """Returns the objects as somebody stated them; ends the command also where a field has a mistake."""
+    found, faults = _read(paths)
+    found = [replace(each, manifest=stated(each.manifest)) for each in found]
+    _refuse([*faults, *_mistakes(found)])
+    return found
+
+
+def refuse_mistakes(found: Sequence[FoundObject]) -> None:
+    """Tells every mistake and warning of the objects; ends the command where there is a mistake."""
+    _refuse(_mistakes(found))
+
+
+def end_with(faults: Sequence[str], *, hint: str, code: int) -> NoReturn:
+    """Ends the command with a sentence for each fault."""
+    *others, last = faults
+    for each in others:
+        say(f"error: {each}")
+    fail(last, hint=hint, code=code)
 
 
 def stated(manifest: Manifest) -> Manifest:
@@ -53,22 +94,92 @@ def stated(manifest: Manifest) -> Manifest:
     return {**{key: value for key, value in manifest.items() if key != "status"}, "metadata": metadata}
 
 
-def _documents(path: Path, source: str) -> list[Any]:
-    import yaml
+def served_kind(manifest: Manifest) -> Kind:
+    """Returns the kind of an object that has been checked."""
+    from bailie.kube.client import kind_of
 
+    return kind_of(manifest)
+
+
+def put_into(manifest: Manifest, namespace: str) -> None:
+    """Sets the namespace of a namespaced object that states none."""
+    if served_kind(manifest).namespaced:
+        manifest["metadata"].setdefault("namespace", namespace)
+
+
+def _refuse(faults: Sequence[str]) -> None:
+    if faults:
+        hint = "nothing was sent; mend this, and run the command again"
+        end_with(faults, hint=hint, code=ExitCode.USAGE)
+
+
+def _read(paths: Iterable[Path]) -> tuple[list[FoundObject], list[str]]:
+    """Returns the objects of all files, and a sentence for each file and object that cannot be used."""
+    found: list[FoundObject] = []
+    faults: list[str] = []
+    for path in paths:
+        try:
+            files = _files(path)
+        except _Unusable as error:
+            faults.append(str(error))
+            continue
+        for file in files:
+            try:
+                objects = list(_objects_in(file))
+            except _Unusable as error:
+                faults.append(str(error))
+                continue
+            faults += [f"{place}: {_NO_OBJECT}" for place, item in objects if not _is_object(item)]
+            found += [FoundObject(item, place) for place, item in objects if _is_object(item)]
+    return found, faults
+
+
+def _files(path: Path) -> list[Path]:
+    """Returns the manifests of a folder by name, not those of folders in it; else the file itself."""
     try:
-        text = sys.stdin.read() if str(path) == "-" else path.read_text()
-        return list(yaml.safe_load_all(text))
+        if str(path) == "-" or not path.is_dir():
+            return [path]
+        found = sorted(each for each in path.iterdir() if each.suffix in _ENDINGS and not each.is_dir())
     except OSError as error:
-        fail(f"{source} cannot be read: {error.strerror}", code=ExitCode.USAGE)
-    except UnicodeDecodeError:
-        fail(f"{source} is not text", code=ExitCode.USAGE)
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark
-        place = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""
-        fail(f"{source}{place}: not YAML: {error.problem}", code=ExitCode.USAGE)
-    except (yaml.YAMLError, ValueError, RecursionError) as error:  # a 13th month, thousands of levels
-        fail(f"{source} is not YAML: {' '.join(str(error).split())}", code=ExitCode.USAGE)
+        raise _Unusable(f"{path} cannot be read: {error.strerror}") from error
+    if not found:
+        raise _Unusable(f"{path} has no file that ends in {', '.join(_ENDINGS)}")
+    return found
+
+
+def _objects_in(file: Path) -> Iterator[tuple[str, Any]]:
+    """Yields the values of a file with their places. Raises _Unusable."""
+    from bailie.cli.yaml_objects import NotYaml, yaml_objects
+
+    source = "standard input" if str(file) == "-" else str(file)
+    found = False
+    try:
+        for each in yaml_objects(_text(file, source)):
+            found = True
+            yield f"{source}, line {each.line}", each.value
+    except NotYaml as error:
+        place = f"{source}, line {error.line}" if error.line else source
+        raise _Unusable(f"{place}: not YAML that can be used: {error.problem}") from error
+    if not found:
+        raise _Unusable(f"{source} holds no object")
+
+
+def _text(file: Path, source: str) -> str:
+    try:
+        if str(file) == "-":
+            return _bounded(sys.stdin.read(_LARGEST + 1), source)
+        with file.open("rb") as opened:
+            return _bounded(opened.read(_LARGEST + 1), source).decode("utf-8-sig")
+    except OSError as error:
+        raise _Unusable(f"{source} cannot be read: {error.strerror}") from error
+    except ValueError as error:
+        raise _Unusable(f"{source} is not text in UTF-8") from error
+
+
+def _bounded(content: _Content, source: str) -> _Content:
+    if len(content) > _LARGEST:
+        raise _Unusable(f"{source} has more than {_LARGEST >> 20} MiB: give it in parts")
+    return content
 
 
 def _is_object(item: Any) -> bool:
@@ -81,33 +192,28 @@ def _is_object(item: Any) -> bool:
     )
 
 
-def refuse_problems(manifests: list[Manifest]) -> None:
-    """Tells every problem and warning of the objects; ends the command where there is a problem."""
+def _unknown_kinds(found: Iterable[FoundObject]) -> Iterator[str]:
+    """Yields a sentence for each object of a kind that Bailie does not use."""
+    for each in found:
+        try:
+            served_kind(each.manifest)
+        except ValueError as error:
+            yield each.told(f"{error}: {_meant(each.manifest) or 'use kubectl for other kinds'}")
+
+
+def _mistakes(found: Iterable[FoundObject]) -> list[str]:
+    """Returns a sentence for each mistake; tells those that are only warnings."""
     from bailie.api.registry import parse
 
-    refused = False
-    seen = Counter((each["metadata"].get("namespace"), reference_of(each)) for each in manifests)
-    for (_, reference), count in seen.items():
-        if count > 1:
-            say(f"warning: {reference} is in the files {count} times: the last one counts")
-    for manifest in manifests:
-        served_kind(manifest)
-        for problem in parse(manifest)[1]:
-            warning = problem.reason == "NoEffect"
-            say(f"{'warning' if warning else 'error'}: {reference_of(manifest)}: {problem}")
-            refused = refused or not warning
-    if refused:
-        fail("nothing was applied", hint="mend the fields named above", code=ExitCode.USAGE)
-
-
-def served_kind(manifest: Manifest) -> Kind:
-    """Returns the kind of an object; ends the command where it is none of those that Bailie uses."""
-    from bailie.kube.client import kind_of
-
-    try:
-        return kind_of(manifest)
-    except ValueError as error:
-        fail(str(error), hint=_meant(manifest) or "use kubectl for other kinds", code=ExitCode.USAGE)
+    found = tuple(found)
+    mistakes = [*_unknown_kinds(found)]
+    for each in found:
+        for problem in parse(each.manifest)[1]:
+            if problem.reason == "NoEffect":
+                say(f"warning: {each.told(problem)}")
+            else:
+                mistakes.append(each.told(problem))
+    return mistakes
 
 
 def _meant(manifest: Manifest) -> str:
@@ -145,9 +251,3 @@ def resolve(word: str) -> Kind:
             code=ExitCode.USAGE,
         )
     return found
-
-
-def put_into(manifest: Manifest, namespace: str) -> None:
-    """Sets the namespace of a namespaced object that states none."""
-    if served_kind(manifest).namespaced:
-        manifest["metadata"].setdefault("namespace", namespace)

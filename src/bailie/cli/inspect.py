@@ -10,7 +10,16 @@ import typer
 
 from bailie import __version__
 from bailie.cli.cluster import Kubeconfig, Namespace, StateDir, connected, object_name, run, state_directory
-from bailie.cli.output import ExitCode, Output, console, fail, failures_explained, print_json, say
+from bailie.cli.output import (
+    ExitCode,
+    Output,
+    console,
+    fail,
+    failures_explained,
+    print_json,
+    say,
+    write,
+)
 from bailie.wellknown import variables
 
 if TYPE_CHECKING:
@@ -79,7 +88,8 @@ def explain(
     if output is Output.JSON:
         print_json(value)
         return
-    sys.stdout.writelines(f"{line}\n" for line in explained(value))
+    for line in explained(value):
+        write(line)
 
 
 def explained(value: dict[str, Any]) -> Iterator[str]:

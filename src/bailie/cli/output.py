@@ -11,10 +11,14 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import typer
 
+from bailie.api.texts import printable
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from rich.console import Console
+
+    from bailie.kube.errors import ApiError
 
 
 class Output(StrEnum):
@@ -58,14 +62,19 @@ def print_json(value: Any) -> None:
 
 def console(columns: int = WIDE) -> Console:
     """Returns a rich console on stdout; where that is no terminal, it is `columns` wide."""
-    from rich.console import Console
+    from bailie.cli.plain_console import PlainConsole
 
-    return Console(highlight=False, width=None if sys.stdout.isatty() else columns)
+    return PlainConsole(highlight=False, width=None if sys.stdout.isatty() else columns)
+
+
+def write(line: str) -> None:
+    """Prints a line of the result for people, on stdout."""
+    sys.stdout.write(printable(line) + "\n")
 
 
 def say(message: str) -> None:
     """Prints a line for the person at the terminal, on stderr."""
-    sys.stderr.write(message + "\n")
+    sys.stderr.write(printable(message) + "\n")
     sys.stderr.flush()
 
 
@@ -87,10 +96,25 @@ def _missing_namespace(message: str) -> str:
     )
 
 
+def way_on(error: ApiError) -> tuple[str, int]:
+    """Returns what to do about an answer of the API, empty where nobody can say, and the exit code."""
+    from bailie.kube.errors import Forbidden, NotFound, Unauthorized, Unconfigured, Unreachable
+
+    if isinstance(error, NotFound):
+        return _missing_namespace(str(error)), ExitCode.NOT_FOUND
+    hints = {
+        Unconfigured: "start `bailie up`, or name a cluster's with --kubeconfig or KUBECONFIG",
+        Unreachable: "is it running? `bailie status`, or name the right one with --kubeconfig",
+        Unauthorized: "log in again, or use another kubeconfig",
+        Forbidden: "ask for the right, or use a kubeconfig that has it",
+    }
+    return hints.get(type(error), ""), ExitCode.FAILED
+
+
 @contextmanager
 def failures_explained() -> Iterator[None]:
     """Turns the failures that a user can cause or mend into `fail`; a bug keeps its traceback."""
-    from bailie.kube.errors import ApiError, Forbidden, NotFound, Unconfigured, Unreachable
+    from bailie.kube.errors import ApiError
     from bailie.local.errors import DeadlinePassed, LocalError
 
     try:
@@ -99,15 +123,8 @@ def failures_explained() -> Iterator[None]:
         fail(error.message, hint=error.hint, code=ExitCode.NOT_READY)
     except LocalError as error:
         fail(error.message, hint=error.hint)
-    except NotFound as error:
-        fail(str(error), hint=_missing_namespace(str(error)), code=ExitCode.NOT_FOUND)
-    except Unconfigured as error:
-        fail(str(error), hint="start `bailie up`, or name a cluster's with --kubeconfig or KUBECONFIG")
-    except Unreachable as error:
-        fail(str(error), hint="is it running? `bailie status`, or name the right one with --kubeconfig")
-    except Forbidden as error:
-        fail(str(error), hint="ask for the right, or use a kubeconfig that has it")
     except ApiError as error:
-        fail(str(error))
+        hint, code = way_on(error)
+        fail(str(error), hint=hint, code=code)
     except KeyboardInterrupt:
         fail("interrupted", code=ExitCode.INTERRUPTED)

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from bailie.api.names import is_dns_label
 from bailie.api.texts import shown
 from bailie.cli.cluster import Kubeconfig, Namespace, StateDir, connected, run
 from bailie.cli.output import ExitCode, fail, print_json, say
@@ -165,9 +166,10 @@ def parsed(expression: str) -> DataWish:
     owner = "" if own or not rest else rest[0]
     rest = rest if own else rest[1:]
     side, tensor = [*rest, "", ""][:2]
-    if not all(expression.split(".")) or len(rest) > 2 or (rest and side not in _SIDES):
+    named = is_dns_label(pipeline) and all(expression.split("."))
+    if not named or len(rest) > 2 or (rest and side not in _SIDES):
         hint = "write PIPELINE, PIPELINE.outputs, PIPELINE.STEP, or PIPELINE.STEP.outputs.TENSOR"
-        fail(f"{expression!r} names no data of a pipeline", hint=hint, code=ExitCode.USAGE)
+        fail(f'"{shown(expression)}" names no data of a pipeline', hint=hint, code=ExitCode.USAGE)
     return DataWish(pipeline, pipeline if own else owner, side, tensor)
 
 

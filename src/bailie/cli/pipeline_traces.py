@@ -48,6 +48,8 @@ def trace(
 
       bailie infer tfsimples.pipeline -f request.json --header x-bailie-trace=1 --show-headers
     """
+    if request_id is not None and not request_id.isprintable():
+        fail(f'"{shown(request_id)}" cannot be the ID of a request', code=ExitCode.USAGE)
     answers = run(read_gateways("traces", request_id or "", namespace, (kubeconfig, state_dir)))
     for sentence in answers.unheard:
         say(f"warning: not asked: {sentence}")
@@ -111,15 +113,9 @@ def _show_list(found: list[dict[str, Any]], output: Output) -> None:
     for each in found:
         name = f"{each['pipeline']} (follower)" if each.get("follower") else each["pipeline"]
         table.add_row(
-            _moment(each), _plain(name), str(each["version"]), _plain(ending_of(each)), _plain(each["id"])
+            _moment(each), shown(name), str(each["version"]), shown(ending_of(each)), shown(each["id"])
         )
     console().print(table)
-
-
-def _plain(text: str) -> str:
-    from rich.markup import escape
-
-    return escape(shown(text))
 
 
 def _moment(trace: dict[str, Any]) -> str:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from bailie.cli.cluster import Kubeconfig, Namespace, StateDir, connected, object_name, run
-from bailie.cli.files import read_manifests
+from bailie.cli.files import read_objects
 from bailie.cli.output import ExitCode, fail, print_json
 
 if TYPE_CHECKING:
@@ -89,7 +89,8 @@ def choose(name: str | None, filename: Path | None, from_api: Callable[[], Chose
         if name is None:
             fail("name a Pipeline, or a file with -f", code=ExitCode.USAGE)
         return from_api()
-    manifests = [each for each in read_manifests(filename) if each["kind"] == "Pipeline"]
+    found = (each.manifest for each in read_objects([filename]))
+    manifests = [each for each in found if each["kind"] == "Pipeline"]
     if not manifests:
         fail(f"{filename} has no Pipeline", code=ExitCode.USAGE)
     chosen = [each for each in manifests if name in {None, each["metadata"]["name"]}]

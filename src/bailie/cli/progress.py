@@ -95,10 +95,11 @@ class Progress:
 
 def _picture(draw: Callable[[], Table]) -> Live | None:
     """Returns the live picture, None where standard error is no terminal that can be drawn on."""
-    from rich.console import Console
     from rich.live import Live
 
-    console = Console(stderr=True, highlight=False)
+    from bailie.cli.plain_console import PlainConsole
+
+    console = PlainConsole(stderr=True, highlight=False)
     if not console.is_terminal or console.is_dumb_terminal:
         return None
     return Live(console=console, get_renderable=draw, refresh_per_second=_PER_SECOND, transient=True)
@@ -124,11 +125,9 @@ def picture(parts: AwaitedParts, now: float) -> Table:
         table.add_column(overflow="ellipsis")
     table.add_column(justify="right", no_wrap=True)
     for part in parts.done[-_SHOWN_DONE:]:
-        table.add_row(Text("ready", "green"), Text(part.name), "", f"{part.seconds(now):.1f} s")
+        table.add_row(Text("ready", "green"), part.name, "", f"{part.seconds(now):.1f} s")
     for part in parts.waiting[:_SHOWN_WAITING]:
-        table.add_row(
-            Text("waiting", "yellow"), Text(part.name), Text(part.why), f"{part.seconds(now):.1f} s"
-        )
+        table.add_row(Text("waiting", "yellow"), part.name, part.why, f"{part.seconds(now):.1f} s")
     if (more := len(parts.waiting) - _SHOWN_WAITING) > 0:
         table.add_row("", f"and {more} more", "", "")
     return table

@@ -10,17 +10,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from bailie.cli.applying import apply_all
 from bailie.cli.cluster import Kubeconfig, Namespace, StateDir, connected, object_name, run
-from bailie.cli.files import (
-    kind_words,
-    put_into,
-    read_manifests,
-    refuse_problems,
-    resolve,
-    served_kind,
-    stated,
-)
-from bailie.cli.output import ExitCode, Output, console, fail, print_json, say
+from bailie.cli.files import kind_words, known_objects, put_into, resolve, served_kind, valid_objects
+from bailie.cli.output import ExitCode, Output, console, fail, print_json, say, write
 from bailie.cli.progress import Progress
 from bailie.cli.readiness import has_readiness, reference_of, wait_ready
 
@@ -31,7 +24,6 @@ if TYPE_CHECKING:
 
 Manifest = dict[str, Any]
 
-FIELD_MANAGER = "bailie"
 _SHOWN = 3
 """Objects that a warning names."""
 
@@ -45,7 +37,8 @@ class Form(StrEnum):
 
 
 Files = Annotated[
-    list[Path], typer.Option("-f", "--filename", help="A YAML or JSON file; `-` is standard input.")
+    list[Path],
+    typer.Option("-f", "--filename", help="A YAML or JSON file, or a folder; `-` is standard input."),
 ]
 KindName = Annotated[
     str,
@@ -65,30 +58,29 @@ def apply(
     kubeconfig: Kubeconfig = None,
     state_dir: StateDir = None,
 ) -> None:
-    """Create or update the objects in files (server-side apply).
+    """Create or update the objects in files (server-side apply): all of them, or none.
 
-    Every object is validated before the first one is sent. Of objects that were read from a cluster
+    Every object is checked here, and tried by the API server (dryRun), before the first one is written. Of a
+    folder the files that end in .yaml, .yml or .json are read. Of objects that were read from a cluster
     (`kubectl get -o yaml`) only what somebody once stated is applied, so that a backup can be restored.
 
     Examples:
 
       bailie apply -f examples/iris/model.yaml
 
+      bailie apply -f examples/on-a-cluster
+
       bailie apply -f model.yaml -n financial-staging --wait
     """
-    manifests = [stated(manifest) for path in filename for manifest in read_manifests(path)]
-    refuse_problems(manifests)
+    found = valid_objects(filename)
+
+    def tell(manifest: Manifest) -> None:
+        if output is Form.TEXT:
+            write(f"{reference_of(manifest)} applied")
 
     async def send() -> list[Manifest]:
         async with connected(kubeconfig, state_dir) as client:
-            applied = []
-            for manifest in manifests:
-                put_into(manifest, namespace or client.namespace)
-                applied.append(
-                    await client.apply(manifest, field_manager=FIELD_MANAGER, force=True, strict=True)
-                )
-                if output is Form.TEXT:
-                    sys.stdout.write(f"{reference_of(manifest)} applied\n")
+            applied = await apply_all(client, found, namespace or client.namespace, tell)
             await _warn_of_unserved(client, applied)
             if wait:
                 with Progress(shown=output is Form.TEXT) as progress:
@@ -174,7 +166,7 @@ def delete(
     ] = None,
     *,
     filename: Annotated[
-        list[Path] | None, typer.Option("-f", "--filename", help="Delete the objects in a file.")
+        list[Path] | None, typer.Option("-f", "--filename", help="Delete the objects in a file or folder.")
     ] = None,
     namespace: Namespace = None,
     output: Annotated[Output, typer.Option("-o", "--output", help="Form of the result.")] = Output.TEXT,
@@ -189,8 +181,10 @@ def delete(
 
       bailie delete -f examples/iris/model.yaml
     """
+    if filename and kind:
+        fail("name a kind and its objects, or files with -f, not both", code=ExitCode.USAGE)
     if filename:
-        manifests = [manifest for path in filename for manifest in read_manifests(path)]
+        manifests = [each.manifest for each in known_objects(filename)]
     elif kind and names:
         wanted = resolve(kind)
         manifests = [
@@ -211,7 +205,8 @@ def delete(
         if output is Output.JSON:
             print_json({"deleted": deleted})
         else:
-            sys.stdout.write("".join(f"{reference} deleted\n" for reference in deleted))
+            for reference in deleted:
+                write(f"{reference} deleted")
     if absent:
         fail("; ".join(absent), code=ExitCode.NOT_FOUND)
 

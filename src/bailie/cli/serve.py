@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
+from bailie.cli.applying import FIELD_MANAGER
 from bailie.cli.cluster import Namespace, StateDir, connected, object_name, state_directory
-from bailie.cli.files import refuse_problems
+from bailie.cli.files import FoundObject, refuse_mistakes
 from bailie.cli.output import Output, fail, failures_explained, print_json, say
 from bailie.cli.progress import Progress
 from bailie.cli.readiness import wait_ready
-from bailie.cli.resources import FIELD_MANAGER
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
@@ -88,7 +88,7 @@ def serve(
         settings = LocalSettings(state_directory=state.root)
         _check(artifact, settings, running=state.running())
         manifest = model_manifest(artifact, name or _name_of(path))
-        refuse_problems([manifest])
+        refuse_mistakes([FoundObject(manifest)])
         # Both children are asked at once: on a quick machine they take longer than everything else.
         python = settings.mlserver_environment / "bin" / "python"
         question = stack.enter_context(closing(SignatureQuestion(artifact, python)))

@@ -161,7 +161,7 @@ def load_all(*, place: ApiPlace, file: File, force: Force = False) -> None:
 def unload_all(*, place: ApiPlace, file: File, force: Force = False) -> None:
     """Delete the Models, Pipelines and Experiments in a file."""
     say_without_effect(force=force)
-    objects.delete_all(objects.read_file(file, _every_kind()), place)
+    objects.delete_all([each.manifest for each in objects.read_file(file, _every_kind())], place)
 
 
 @asks_the_api
@@ -173,8 +173,8 @@ def status_of_all(
     timeout: WaitSeconds = 5.0,
 ) -> None:
     """Print the state of each object in a file as JSON."""
-    for manifest in objects.read_file(file, _every_kind()):
-        shown, metadata = kinds.BY_KIND[manifest["kind"]], manifest["metadata"]
+    for each in objects.read_file(file, _every_kind()):
+        shown, metadata = kinds.BY_KIND[each.manifest["kind"]], each.manifest["metadata"]
         own = ApiPlace(metadata.get("namespace") or place.namespace, place.kubeconfig, place.state_dir)
         wanted = shown.ready if wait else None
         _status(shown, metadata["name"], own, wanted=wanted, timeout=timeout)

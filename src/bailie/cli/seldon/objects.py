@@ -10,17 +10,19 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from bailie.api.kinds import MODEL
+from bailie.cli.applying import apply_all
 from bailie.cli.cluster import connected, run
-from bailie.cli.files import put_into, read_manifests, refuse_problems, stated
+from bailie.cli.files import valid_objects
 from bailie.cli.output import ExitCode, fail
 from bailie.cli.readiness import reference_of
-from bailie.cli.resources import FIELD_MANAGER, delete_objects
+from bailie.cli.resources import delete_objects
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from pathlib import Path
 
     from bailie.api.kinds import Kind
+    from bailie.cli.files import FoundObject
     from bailie.cli.seldon.options import ApiPlace
 
 Manifest = dict[str, Any]
@@ -28,32 +30,25 @@ Manifest = dict[str, Any]
 _POLL_SECONDS = 0.1
 
 
-def read_file(path: Path, kinds: Iterable[Kind]) -> list[Manifest]:
+def read_file(path: Path, kinds: Iterable[Kind]) -> list[FoundObject]:
     """Returns the objects of a file; ends the command where one is of another kind, or not valid."""
-    manifests = [stated(manifest) for manifest in read_manifests(path)]
+    found = valid_objects([path])
     known = [kind.kind for kind in kinds]
-    for manifest in manifests:
-        if manifest["kind"] not in known:
-            text = f"{path} has a {manifest['kind']}; this command takes {' and '.join(known)}"
+    for each in found:
+        if each.manifest["kind"] not in known:
+            text = f"{path} has a {each.manifest['kind']}; this command takes {' and '.join(known)}"
             fail(text, hint="`bailie apply -f` takes every kind", code=ExitCode.USAGE)
-    refuse_problems(manifests)
-    return manifests
+    return found
 
 
 def apply_file(path: Path, kinds: Iterable[Kind], place: ApiPlace) -> list[Manifest]:
     """Applies the objects of a file, prints `{}` for each, and returns them as the API has them."""
-    manifests = read_file(path, kinds)
+    found = read_file(path, kinds)
 
     async def send() -> list[Manifest]:
-        applied = []
         async with connected(place.kubeconfig, place.state_dir) as client:
-            for manifest in manifests:
-                put_into(manifest, place.namespace or client.namespace)
-                applied.append(
-                    await client.apply(manifest, field_manager=FIELD_MANAGER, force=True, strict=True)
-                )
-                print_done(reference_of(manifest))
-        return applied
+            namespace = place.namespace or client.namespace
+            return await apply_all(client, found, namespace, lambda each: print_done(reference_of(each)))
 
     return run(send())
 
@@ -68,7 +63,7 @@ def remove(kind: Kind, name: str | None, path: Path | None, place: ApiPlace) -> 
     if (name is None) == (path is None):
         fail(f"name one {kind.kind}, or a file with -f", code=ExitCode.USAGE)
     if path is not None:
-        delete_all(read_file(path, (kind,)), place)
+        delete_all([each.manifest for each in read_file(path, (kind,))], place)
         return
     delete_all(
         [{"apiVersion": kind.api_version, "kind": kind.kind, "metadata": {"name": str(name)}}],

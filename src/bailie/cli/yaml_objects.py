@@ -1,0 +1,118 @@
+"""The objects in a text of YAML or JSON, each with its line. Pure; called by `files`.
+
+YAML takes more than an API does: a key that stands twice, of which the last one counts in silence; aliases
+that make gigabytes of a few lines; an object that contains itself.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_DEEPEST = 200
+"""Levels of a document: resource definitions have about fifty."""
+_MOST_NODES = 1_000_000
+"""Values in a document, each counted as often as aliases repeat it."""
+
+
+class NotYaml(Exception):  # noqa: N818 - reads as what it says
+    """The text cannot be read. `line` counts from 1, and is 0 where it is not known."""
+
+    def __init__(self, problem: str, line: int = 0) -> None:
+        super().__init__(problem)
+        self.problem, self.line = problem, line
+
+
+@dataclass(frozen=True, slots=True)
+class YamlObject:
+    """A value that is to be an object of an API, and the line (from 1) where it begins."""
+
+    value: Any
+    line: int
+
+
+def yaml_objects(text: str) -> Iterator[YamlObject]:
+    """Yields the values of all documents, those in lists (`kind: List`) one by one. Raises NotYaml."""
+    loader = yaml.SafeLoader("")
+    try:
+        for node in yaml.compose_all(text, yaml.SafeLoader):
+            _Size().of(node)
+            made = (_made(loader, item) for item in _opened(node))
+            yield from (each for each in made if each.value is not None)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        problem = f"{error.problem} (column {mark.column + 1})" if mark else str(error.problem)
+        raise NotYaml(problem, mark.line + 1 if mark else 0) from error
+    except RecursionError as error:
+        raise NotYaml(f"it has more than {_DEEPEST} levels") from error
+    except yaml.YAMLError as error:  # a character that is none
+        raise NotYaml(" ".join(str(error).split())) from error
+
+
+def _made(loader: yaml.SafeLoader, node: yaml.Node) -> YamlObject:
+    try:
+        return YamlObject(loader.construct_document(node), _line(node))
+    except ValueError as error:  # a 13th month
+        raise NotYaml(str(error), _line(node)) from error
+
+
+def _opened(node: yaml.Node) -> Iterator[yaml.Node]:
+    """Yields the items of a list of objects, at any level, or the node itself."""
+    pairs = node.value if isinstance(node, yaml.MappingNode) else ()
+    members = {key.value: value for key, value in pairs if isinstance(key, yaml.ScalarNode)}
+    kind, items = members.get("kind"), members.get("items")
+    listed = isinstance(kind, yaml.ScalarNode) and kind.value.endswith("List")
+    if not listed or not isinstance(items, yaml.SequenceNode):
+        yield node
+        return
+    for each in items.value:
+        yield from _opened(each)
+
+
+def _line(node: yaml.Node) -> int:
+    return int(node.start_mark.line) + 1
+
+
+class _Size:
+    """Measures a document before any value is made of it."""
+
+    def __init__(self) -> None:
+        self._known: dict[int, tuple[int, int] | None] = {}
+        """The values and the levels of each node; None of one that is being measured."""
+
+    def of(self, node: yaml.Node) -> tuple[int, int]:
+        """Returns the values in a node, and its levels. Raises NotYaml."""
+        if id(node) in self._known:
+            known = self._known[id(node)]
+            if known is None:
+                raise NotYaml("an alias stands in the value that it names", _line(node))
+            return known
+        self._known[id(node)] = None
+        parts = [self.of(each) for each in _parts(node)]
+        found = 1 + sum(values for values, _ in parts), 1 + max((levels for _, levels in parts), default=0)
+        if found[0] > _MOST_NODES:
+            raise NotYaml(f"with its aliases it has more than {_MOST_NODES:,} values", _line(node))
+        if found[1] > _DEEPEST:
+            raise NotYaml(f"it has more than {_DEEPEST} levels", _line(node))
+        self._known[id(node)] = found
+        return found
+
+
+def _parts(node: yaml.Node) -> list[yaml.Node]:
+    """Returns the nodes directly in a node. Raises NotYaml where a key stands twice."""
+    if isinstance(node, yaml.SequenceNode):
+        return list(node.value)
+    if not isinstance(node, yaml.MappingNode):
+        return []
+    seen: set[tuple[str, str]] = set()
+    for key, _ in node.value:
+        told = (key.tag, str(key.value))
+        if isinstance(key, yaml.ScalarNode) and told in seen and told[0] != "tag:yaml.org,2002:merge":
+            raise NotYaml(f'the key "{key.value}" stands twice in one object', _line(key))
+        seen.add(told)
+    return [part for pair in node.value for part in pair]

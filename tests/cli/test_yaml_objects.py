@@ -1,0 +1,97 @@
+"""Objects in YAML: with their lines, lists opened, and whatever an API would read otherwise refused."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bailie.cli.yaml_objects import NotYaml, yaml_objects
+
+LISTED = """\
+kind: Model
+---
+---
+# a remark
+apiVersion: v1
+kind: List
+items:
+- kind: A
+- kind: ModelList
+  items:
+    - {kind: B}
+    - kind: C
+---
+kind: Model
+items: [1]
+"""
+
+
+def read(text):
+    return [(each.line, each.value) for each in yaml_objects(text)]
+
+
+def test_each_object_comes_with_its_line_and_lists_are_opened():
+    assert read(LISTED) == [
+        (1, {"kind": "Model"}),
+        (8, {"kind": "A"}),
+        (11, {"kind": "B"}),
+        (12, {"kind": "C"}),
+        (14, {"kind": "Model", "items": [1]}),
+    ]
+    assert read("") == read("---\n---\n") == read("kind: List\nitems: []") == []
+
+
+def test_anchors_and_merges_are_read():
+    text = "a: &a {x: 1, y: 2}\nb: {<<: *a, x: 3}\nc: *a\n"
+    assert read(text) == [(1, {"a": {"x": 1, "y": 2}, "b": {"x": 3, "y": 2}, "c": {"x": 1, "y": 2}})]
+
+
+BOMB = "a0: &a0 [x, x, x, x, x, x, x, x]\n" + "".join(
+    f"a{each}: &a{each} [{', '.join([f'*a{each - 1}'] * 8)}]\n" for each in range(1, 9)
+)
+REFUSED = {
+    "a key twice": ("a: 1\nb:\n  c: 1\n  c: 2\n", 4, 'the key "c" stands twice in one object'),
+    "gigabytes of aliases": (BOMB, 7, "with its aliases it has more than 1,000,000 values"),
+    "an object that contains itself": ("a: &a\n  b: *a\n", 1, "an alias stands in the value that it names"),
+    "a list that contains itself": ("&a [*a]", 1, "an alias stands in the value that it names"),
+    "many levels": ("[" * 201 + "]" * 201, 1, "more than 200 levels"),
+    "thousands of levels": ("[" * 5000, 0, "more than 200 levels"),
+    "no end": ("a: [1", 1, "expected ',' or ']', but got '<stream end>' (column 6)"),
+    "a type of Python": ("a: !!python/object/apply:os.system [x]", 1, "could not determine a constructor"),
+    "a day that is none": ("b: 1\n---\na: 2024-13-45", 3, "month must be in 1..12"),
+    "a character that is none": ("a: \x00", 0, "unacceptable character"),
+    "a key that is an object": ("? {a: 1}\n: 1", 1, "found unhashable key"),
+}
+
+
+@pytest.mark.parametrize(("text", "line", "problem"), REFUSED.values(), ids=REFUSED.keys())
+def test_what_cannot_be_read_as_it_stands_is_refused_with_its_line(text, line, problem):
+    with pytest.raises(NotYaml) as refused:
+        read(text)
+    assert problem in refused.value.problem
+    assert refused.value.line == line
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text("ab:-{}[]&*!|>'\"\n #%@`é"),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text("abc"), inner),
+    max_leaves=20,
+)
+
+
+@given(JSON)
+def test_whatever_yaml_or_json_was_written_is_read_back(value):
+    expected = [] if value is None else [value]
+    assert [each for _, each in read(yaml.safe_dump(value))] == expected
+    assert [each for _, each in read(json.dumps(value))] == expected
+
+
+@given(st.text(st.sampled_from("ab:- \n&*!{}[]<>|'\"?,#%@\t0"), max_size=60))
+def test_any_text_is_objects_or_a_sentence(text):
+    with contextlib.suppress(NotYaml):
+        assert all(line >= 1 for line, _ in read(text))
