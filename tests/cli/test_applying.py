@@ -8,17 +8,11 @@ import pytest
 import yaml
 from tests.support.api import running_api
 from tests.support.commands import CommandRunner
-from tests.support.operators import Audit
 
 from bailie.cli.app import app
 from bailie.cli.seldon.app import app as seldon
 
 RUNNER = CommandRunner()
-
-
-@pytest.fixture(scope="module")
-def audit(tmp_path_factory):
-    return Audit(tmp_path_factory.mktemp("audit") / "audit.jsonl")
 
 
 @pytest.fixture(scope="module")

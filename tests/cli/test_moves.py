@@ -11,7 +11,7 @@ import sys
 
 import pytest
 from tests.support.api import running_api
-from tests.support.commands import CommandRunner
+from tests.support.commands import MOVES, CommandRunner
 from tests.support.moves import OWN_POD, TEAM
 from tests.support.plan_grounds import CENTRAL, HOME, BailieGround, installed, lease
 
@@ -213,15 +213,6 @@ def test_a_record_of_before_that_is_none_changes_nothing(api, of):
         assert "is no record of a move that can be read" in result.stdout + result.stderr
         assert "--from-what-is-there" in result.stdout + result.stderr
     assert api.request("GET", RECORD) == before
-
-
-MOVES = (
-    ("plan",),
-    ("apply", "--yes"),
-    ("verify", "--timeout", "0"),
-    ("rollback", "--yes"),
-    ("finish", "--yes"),
-)
 
 
 @pytest.mark.parametrize("lose", ["delete", "damage"])

@@ -12,7 +12,7 @@ import threading
 
 import pytest
 import yaml
-from tests.support.commands import CommandRunner
+from tests.support.commands import MOVES, CommandRunner
 
 from bailie.cli.app import app
 
@@ -23,13 +23,6 @@ MODEL = {
     "metadata": {"name": "iris"},
     "spec": {"storageUri": "/m"},
 }
-MOVES = (
-    ("plan",),
-    ("apply", "--yes"),
-    ("verify", "--timeout", "0"),
-    ("rollback", "--yes"),
-    ("finish", "--yes"),
-)
 NAMESPACES = (
     "",
     " ",

@@ -9,18 +9,12 @@ import stat
 import pytest
 from tests.support.api import running_api
 from tests.support.commands import CommandRunner
-from tests.support.operators import Audit
 from tests.support.plan_grounds import SeldonGround, installed, old_ground
 
 from bailie.cli.app import app
 from bailie.kube.clock import utc_now
 
 TEAM = "team"
-
-
-@pytest.fixture(scope="module")
-def audit(tmp_path_factory):
-    return Audit(tmp_path_factory.mktemp("audit") / "audit.jsonl")
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,6 @@ import pytest
 import yaml
 from tests.support.api import running_api
 from tests.support.commands import CommandRunner
-from tests.support.operators import Audit
 from tests.support.plan_grounds import BailieGround, SeldonGround, installed, model, old_ground, server
 
 from bailie.cli.app import app
@@ -20,11 +19,6 @@ def plan(api, *arguments, kubeconfig=None):
     return CommandRunner().invoke(
         app, ["migrate", "plan", *arguments, "--kubeconfig", str(kubeconfig or api.kubeconfig)]
     )
-
-
-@pytest.fixture(scope="module")
-def audit(tmp_path_factory):
-    return Audit(tmp_path_factory.mktemp("audit") / "audit.jsonl")
 
 
 @pytest.fixture(scope="module")

@@ -15,6 +15,15 @@ from typer.testing import CliRunner, Result
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+MOVES = (
+    ("plan",),
+    ("apply", "--yes"),
+    ("verify", "--timeout", "0"),
+    ("rollback", "--yes"),
+    ("finish", "--yes"),
+)
+"""The commands of `bailie migrate`, each with the options by which it asks nobody and does not wait."""
+
 _built = functools.cache(typer.main.get_command)
 
 
