@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import signal
 import sys
 import time
 from typing import TYPE_CHECKING
@@ -42,17 +43,18 @@ class Commands:
     async def killed(self, verb: str, *options: str, after: str, further: int = 0) -> int:
         """Runs a command, kills it after a line that begins with `after`, and returns how it ended.
 
-        `further`: so many lines after that one.
+        `further`: so many lines after that one. Raises RuntimeError where it ended by itself before.
         """
         process = await self._start(verb, *options)
-        async for _ in _until(process, after):
-            pass
+        told = [line async for line in _until(process, after)]
         assert process.stderr is not None
-        for _ in range(further):
-            await process.stderr.readline()
+        told += [(await process.stderr.readline()).decode() for _ in range(further)]
         with contextlib.suppress(ProcessLookupError):
             process.kill()
-        return await process.wait()
+        code = await process.wait()
+        if code != -signal.SIGKILL:
+            raise RuntimeError(f"{verb} ended with {code} before it could be killed: {''.join(told)}")
+        return code
 
     async def disturbed(
         self, verb: str, *options: str, after: str, by: contextlib.AbstractAsyncContextManager[object]
