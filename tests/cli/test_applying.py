@@ -57,7 +57,7 @@ WRONG = {
 }
 
 
-@pytest.mark.parametrize("place", [0, 2, 4])
+@pytest.mark.parametrize("place", [0, 4])
 @pytest.mark.parametrize(("manifest", "code", "says"), WRONG.values(), ids=WRONG.keys())
 def test_nothing_is_written_where_one_object_is_wrong(api, audit, apply, manifest, code, says, place):
     good = [model(f"good-{number}") for number in range(4)]

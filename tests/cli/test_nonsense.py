@@ -23,21 +23,8 @@ MODEL = {
     "metadata": {"name": "iris"},
     "spec": {"storageUri": "/m"},
 }
-NAMESPACES = (
-    "",
-    " ",
-    "UPPER",
-    "a_b",
-    "a/b",
-    "../kube-system",
-    "a" * 300,
-    "a\nb",
-    "\x1b[31mred",
-    "ä",
-    "\udc80",
-    "a.b",
-)
-NAMES = ("", " ", "..", "a/b", "a" * 300, "a\nb", "\x1b[31mred", "\udc80", "a\x7f")
+NAMESPACES = ("", "UPPER", "../kube-system", "a" * 300, "\x1b[31mred", "\udc80")
+NAMES = ("", "..", "a/b", "a" * 300, "a\nb", "\x1b[31mred", "\udc80")
 
 NAMESPACED = (
     ("apply", "-f", "FILE"),
@@ -175,9 +162,7 @@ def test_an_address_at_which_nobody_listens_ends_every_command(bailie, tmp_path)
         assert result.exit_code == 1
 
 
-@pytest.mark.parametrize(
-    "content", [b"<html>log in</html>", b"[]", b"5", b"null", b'"x"', b"\xff"], ids=ascii
-)
+@pytest.mark.parametrize("content", [b"<html>log in</html>", b"[]"], ids=ascii)
 def test_a_server_that_is_no_api_ends_every_command(bailie, tmp_path, content):
     with web_server(content) as address:
         path = kubeconfig_of(tmp_path / "kubeconfig", address)

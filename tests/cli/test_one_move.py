@@ -50,14 +50,12 @@ def test_a_link_in_the_place_of_the_file_is_not_followed(api, audit, tmp_path, m
     assert audit.writes() == before
 
 
-@pytest.mark.parametrize(("folder", "why"), [("/proc", "No such file"), ("/sys", "")])
-def test_a_folder_that_takes_no_file_begins_nothing(api, audit, monkeypatch, folder, why):
-    monkeypatch.chdir(folder)
+def test_a_folder_that_takes_no_file_begins_nothing(api, audit, monkeypatch):
+    monkeypatch.chdir("/proc")
     before = audit.writes()
     result = migrate(api, "apply", "--until", "save")
     assert result.exit_code == 1, result.output
-    assert why in result.stderr
-    assert "nothing was changed" in result.stderr
+    assert "No such file or directory; nothing was changed" in result.stderr
     assert audit.writes() == before
 
 
