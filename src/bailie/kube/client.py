@@ -3,7 +3,7 @@
 It talks to the embedded API and to real ones alike. It sends one request per call and never
 retries, caches or waits: informers and controllers decide that. A watch ends when the server ends it.
 
-lightkube gives the kubeconfig, in-cluster and exec credentials, token rotation and TLS (`KubeConfig`,
+lightkube gives the kubeconfig, in-cluster credentials, token rotation and TLS (`KubeConfig`,
 `ConnectionParams`). Its resource layer is left out on purpose: it restarts watches by itself and turns their
 ERROR events into control flow, has no delete preconditions, keys every call on registered Python classes, and
 wraps each dict that it returns.

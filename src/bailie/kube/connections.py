@@ -1,21 +1,23 @@
 """How the client connects to an API server: credentials, TLS, proxies, time-outs and limits, for httpx2.
 
-Used by `client`. The credentials and the TLS context are lightkube's.
+Used by `client`. The credentials and the TLS context are lightkube's, but for those of `exec_credentials`.
 """
 
 from __future__ import annotations
 
 import asyncio
 from ipaddress import ip_address
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import httpx2
-from lightkube.config.client_adapter import ConnectionParams
+from lightkube.config.client_adapter import ConnectionParams, ExecAuth
 from lightkube.config.models import User
 from lightkube.core.exceptions import ConfigError
 
 from bailie import __version__
+from bailie.kube.exec_credentials import ExecCredentials
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -47,6 +49,8 @@ def http_options(config: SingleConfig) -> dict[str, Any]:
         options = params.httpx_params(known)
     except OSError as error:  # no file, or no PEM in it
         raise ConfigError(f"its certificates cannot be used: {error}") from error
+    if known.user and known.user.exec and isinstance(options["auth"], ExecAuth):
+        options["auth"] = ExecCredentials(known.user.exec, Path(config.fname or "").parent)
     return {**options, "limits": limits, "event_hooks": hooks, "headers": headers}
 
 
