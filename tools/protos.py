@@ -33,6 +33,7 @@ ENVOY_MODULES = (
     "envoy.data.accesslog.v3.accesslog_pb2",
     "envoy.extensions.access_loggers.file.v3.file_pb2",
     "envoy.extensions.access_loggers.filters.cel.v3.cel_pb2",
+    "envoy.extensions.access_loggers.filters.process_ratelimit.v3.process_ratelimit_pb2",
     "envoy.extensions.access_loggers.grpc.v3.als_pb2",
     "envoy.extensions.access_loggers.stream.v3.stream_pb2",
     "envoy.extensions.filters.http.grpc_field_extraction.v3.config_pb2",
@@ -58,6 +59,7 @@ ENVOY_MODULES = (
     "envoy.service.accesslog.v3.als_pb2",
     "envoy.service.discovery.v3.discovery_pb2",
     "envoy.type.matcher.v3.http_inputs_pb2",
+    "envoy.type.v3.token_bucket_pb2",
     "opentelemetry.proto.collector.metrics.v1.metrics_service_pb2",
 )
 """What the gateway configures or speaks; everything they import comes along."""

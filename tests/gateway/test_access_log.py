@@ -16,7 +16,7 @@ from tests.support.dataplane import backend, control_plane, envoy, took, until
 
 from bailie._gen import inference_pb2 as pb
 from bailie.gateway import envoy as starter
-from bailie.gateway.access_log import FIELDS, FILE_LOG, STDERR_LOG, AccessLog, loggers
+from bailie.gateway.access_log import FIELDS, FILE_LOG, OF_REQUESTS, STDERR_LOG, AccessLog, loggers
 from bailie.gateway.listener import Address, handed_back_listener, listener, mirror_listener
 from bailie.gateway.publisher import Gateway
 from bailie.routing.table import Backend, NotReady, Route, RoutingTable
@@ -24,13 +24,15 @@ from bailie.wellknown.logged import ALL, NONE
 
 SECRETS = {"authorization": "Bearer hunter2", "cookie": "hunter2", "x-api-key": "hunter2"}
 PATH = "/v2/models/iris/infer"
+QUICK = {"stats_flush_interval": "0.25s"}
 
 
 @pytest.mark.parametrize("make", [listener, handed_back_listener])
 def test_no_log_is_no_logger(make):
     addresses = (Address("127.0.0.1", 9000),)
     usual, silent = (make("ns", addresses, log=log) for log in (AccessLog(), AccessLog(NONE)))
-    assert (str(usual).count("StdoutAccessLog"), str(silent).count("StdoutAccessLog")) == (1, 0)
+    assert "StdoutAccessLog" in str(usual)
+    assert "StdoutAccessLog" not in str(silent)
     assert "StdoutAccessLog" not in str(mirror_listener("ns", AccessLog(NONE)))
 
 
@@ -49,18 +51,25 @@ def table(replica):
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def world(tmp_path_factory):
-    """An Envoy that logs failures to its output, and one that logs everything to a file."""
+async def stage(tmp_path_factory):
+    """An Envoy that logs failures to its output, one that logs everything to a file, and their gateways."""
     folder = tmp_path_factory.mktemp("access")
     async with AsyncExitStack() as stack:
         one = await stack.enter_async_context(backend())
-        meshes = {}
+        meshes, gateways = {}, {}
         for name, log in (("failures", AccessLog()), ("all", AccessLog(ALL, str(folder / "all.log")))):
             gateway, port = await stack.enter_async_context(control_plane(Gateway(access_log=log)))
-            meshes[name] = await stack.enter_async_context(envoy(folder, port, name=name))
+            meshes[name] = await stack.enter_async_context(envoy(folder, port, name=name, change=QUICK))
             await took(gateway, table(one.replica))
+            gateways[name] = gateway
         meshes["all"].log = folder / "all.log"
-        yield one, meshes
+        yield one, meshes, gateways
+
+
+@pytest.fixture
+def world(stage):
+    """The replica, and the Envoys by name."""
+    return stage[:2]
 
 
 def lines_of(text):
@@ -119,9 +128,11 @@ async def test_failures_are_logged_by_default(world):
         )
         assert answer.status_code == status
     one.status = 200
-    for number, (_, status) in enumerate(cases):
+    for number, (path, status) in enumerate(cases):
         line = await line_of(meshes["failures"], f"failed-{number}")
         assert (line["status"], line["grpc_status"]) == (status, None)
+        if name := {PATH: "iris", "/v2/models/slow": "slow"}.get(path):
+            assert line["model"] == name
 
 
 @pytest.mark.asyncio(loop_scope="module")
@@ -208,3 +219,45 @@ def test_a_file_ends_at_its_bound_and_its_writer_goes_on(tmp_path):
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert done.stdout.split() == [str(errno.EFBIG)]
     assert file.stat().st_size == starter.FILE_BYTES
+
+
+async def flood(mesh, path, status, count):
+    """Has ten callers make failures as fast as they can; returns what counts the lines of these, and the
+    seconds that it took."""
+    loop, before = asyncio.get_running_loop(), mesh.log.stat().st_size
+    began, name = loop.time(), f"flood-{status}"
+
+    async def call():
+        for _ in range(count // 10):
+            answer = await mesh.http.post(path, headers={"x-request-id": name}, json={})
+            assert answer.status_code == status
+
+    await asyncio.gather(*(call() for _ in range(10)))
+    took = loop.time() - began
+    return lambda: mesh.log.read_bytes()[before:].decode().count(name), took
+
+
+FLOODS = {"unknown names": ("/v2/models/nope/infer", 404, 0), "bad requests": (PATH, 422, 1)}
+
+
+@pytest.mark.parametrize(("path", "status", "bucket"), FLOODS.values(), ids=FLOODS)
+@pytest.mark.asyncio(loop_scope="module")
+async def test_a_flood_of_one_callers_mistakes_hides_no_failure_of_a_model(stage, path, status, bucket):
+    one, mesh, gateway = stage[0], stage[1]["failures"], stage[2]["failures"]
+    bound, left_out = OF_REQUESTS[bucket], gateway.shown_requests("ns").lines_left_out
+    one.status = status
+    sent = bound.at_once + 100
+    lines, took = await flood(mesh, path, status, sent)
+    one.status = 500
+    assert (await mesh.http.post(PATH, headers={"x-request-id": f"after-{status}"})).status_code == 500
+    slow = await mesh.http.get("/v2/models/slow", headers={"x-request-id": f"slow-{status}"})
+    one.status = 200
+    assert slow.status_code == 503
+    for name in ("after", "slow"):
+        await line_of(mesh, f"{name}-{status}")
+    assert 0 < lines() <= bound.at_once + bound.each_second * took + 1
+    expected = left_out + sent - lines()
+    await until(
+        lambda: gateway.shown_requests("ns").lines_left_out == expected,
+        "lines that were left out are counted",
+    )

@@ -141,3 +141,29 @@ async def test_another_leader_goes_on(tmp_path):
                 await took(gateway, table(iris=awake(one)))
                 assert (await asked).status_code == 200
         assert one.calls == 1
+
+
+async def test_models_that_come_sleep_and_go_leave_nothing_behind(tmp_path):
+    """Envoy itself remembers each name, and tells all of them to another leader, whom that costs nothing."""
+    async with AsyncExitStack() as former:
+        gateway, port = await former.enter_async_context(control_plane())
+        async with envoy(tmp_path, port) as mesh:
+            for number in range(30):
+                brief = Asleep(f"brief{number}_1", number)
+                await took(gateway, RoutingTable("ns", {f"brief{number}": brief, "iris": IRIS}))
+                asked = [
+                    asyncio.get_running_loop().create_task(mesh.http.post(f"/v2/models/{name}/infer"))
+                    for name in (f"brief{number}", *(f"unknown-{number}-{each}" for each in range(10)))
+                ]
+                await kept(gateway, brief)
+                await took(gateway, RoutingTable("ns", {"iris": IRIS}))
+                assert [(await each).status_code for each in asked] == [503] + 10 * [404]
+            still = asyncio.get_running_loop().create_task(mesh.http.post(INFER))
+            await kept(gateway, IRIS)
+            await former.aclose()
+            async with backend("mlserver-0") as one, control_plane(port=port) as (gateway, _):
+                await took(gateway, table())
+                await kept(gateway, IRIS)
+                assert len(gateway.kept) == 31, "Envoy forgets no name: strangers' names are not among them"
+                await took(gateway, table(iris=awake(one)))
+                assert (await still).status_code == 200

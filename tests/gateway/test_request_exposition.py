@@ -6,6 +6,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from tests.support.reports import Envoy, name_of, times
 
+from bailie.gateway.access_log import LEFT_OUT
 from bailie.gateway.request_counts import RequestCounts
 from bailie.gateway.request_exposition import ShownRequests, exposition
 
@@ -112,3 +113,12 @@ def test_thousands_of_series_come_in_slices_between_which_others_run():
     assert max(text.count("\n") for text in slices) <= 257
     found = samples("".join(slices))["seldon_model_infer_total"]
     assert {labels["model"]: value for labels, value in found} == {f"m-{each}": each for each in numbers}
+
+
+def test_lines_that_access_logs_left_out_are_counted_over_the_envoys():
+    counts, one, other = RequestCounts(), Envoy("one"), Envoy("other")
+    for envoy, number in ((one, 7), (other, 5), (one, 9)):
+        counts.take(envoy.report({LEFT_OUT: number}), 0.0)
+    text = text_of(ShownRequests("ns", (), {}, lines_left_out=counts.lines_left_out))
+    assert samples(text) == {"bailie_access_log_left_out_total": [({"namespace": "ns"}, 14)]}
+    assert text_of(ShownRequests("ns", (), {})) == ""

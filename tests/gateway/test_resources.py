@@ -8,11 +8,20 @@ from hypothesis import strategies as st
 from tests.support.dataplane import encoded, opened, plain
 
 from bailie.gateway import descriptors
+from bailie.gateway.access_log import BUCKETS
 from bailie.gateway.bootstrap import BOOTSTRAP, EnvoySettings, envoy_bootstrap
 from bailie.gateway.clusters import CALLS, Protocol, cluster_name
 from bailie.gateway.listener import Address, handed_back_listener, listener
 from bailie.gateway.namespace_routes import NAMESPACE_SCOPE
-from bailie.gateway.resources import CLUSTER_URL, ENDPOINTS_URL, LISTENER_URL, SCOPE_URL, SLICE, Encoder
+from bailie.gateway.resources import (
+    BUCKET_URL,
+    CLUSTER_URL,
+    ENDPOINTS_URL,
+    LISTENER_URL,
+    SCOPE_URL,
+    SLICE,
+    Encoder,
+)
 from bailie.routing.table import (
     Asleep,
     Backend,
@@ -170,7 +179,8 @@ def test_what_is_gone_is_forgotten():
     encoded(encoder, TABLE, 1)
     snapshot = encoded(encoder, RoutingTable("seldon-system"), 2)
     assert {url: list(found) for url, found in snapshot.resources.items() if found} == {
-        SCOPE_URL: [NAMESPACE_SCOPE]
+        SCOPE_URL: [NAMESPACE_SCOPE],
+        BUCKET_URL: list(BUCKETS),
     }
     assert not encoder._pairs
     assert not encoder._scopes

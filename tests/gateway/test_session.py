@@ -6,6 +6,7 @@ import pytest
 from tests.support.dataplane import encoded
 
 from bailie.gateway import descriptors
+from bailie.gateway.asleep import MOST_GONE
 from bailie.gateway.listener import Address, handed_back_listener, listener
 from bailie.gateway.resources import (
     CLUSTER_URL,
@@ -16,6 +17,7 @@ from bailie.gateway.resources import (
     resource,
 )
 from bailie.gateway.session import LINGER_SECONDS, MOST_AWOKEN, XdsSession
+from bailie.gateway.xds_requests import MOST_NAMES, problem
 from bailie.routing.table import Asleep, Backend, NotReady, ReplicaEndpoint, Route, RoutingTable
 
 R0 = ReplicaEndpoint("s-0", "127.0.0.2", 9000, 9500)
@@ -303,6 +305,48 @@ def test_clusters_that_were_asked_for_go_out_in_parts(session):
         got |= sent(response)
         acknowledge(session, response)
     assert (got, parts) == (names, [MOST_AWOKEN, MOST_AWOKEN, 1])
+
+
+def names_of_a_long_life(count, keeps=0):
+    """Clusters of versions that slept and are gone, and of some Models that sleep."""
+    gone = [f"asleep/http/{period}/gone{period}_1" for period in range(count)]
+    return [*gone, *(f"asleep/{kind}/3/keeps{n}_1" for n in range(keeps) for kind in ("http", "grpc"))]
+
+
+def test_an_envoy_may_name_any_number_of_sleeps_and_those_of_models_that_are_gone_are_forgotten(session):
+    entries = {f"keeps{number}": Asleep(f"keeps{number}_1", 3) for number in range(2 * MOST_GONE)}
+    snap = encoded(Encoder(), RoutingTable("ns", entries), 1)
+    first = request(CLUSTER_URL, names=["*", *names_of_a_long_life(MOST_NAMES + 1, keeps=2 * MOST_GONE)])
+    assert problem(first) is None
+    session.receive(first)
+    assert session.full(request(CLUSTER_URL, names=["asleep/http/4/keeps1_1"])) is None
+    session.receive(request(LISTENER_URL))
+    session.receive(request(SCOPE_URL))
+    ended = set()
+    while not session.settle(snap):
+        response = session.next_response(snap, NOW)
+        if response.type_url == CLUSTER_URL:
+            ended |= sent(response)
+        acknowledge(session, response)
+    newest = range(MOST_NAMES + 1 - MOST_GONE, MOST_NAMES + 1)
+    assert ended == {f"asleep/http/{period}/gone{period}_1" for period in newest}
+    assert {each.name for each in session.kept} >= {each.name for each in entries.values()}
+    assert session.next_response(snap, NOW + 1) is None
+    removed = session.next_response(snap, NOW + 1 + LINGER_SECONDS)
+    assert set(removed.removed_resources) == ended
+    acknowledge(session, removed)
+    assert session.kept == set(entries.values())
+    assert len(session.subscriptions[CLUSTER_URL].names) == 1 + 4 * MOST_GONE
+
+
+def test_other_names_are_bounded_beside_those_of_sleeps(session):
+    slept, others = names_of_a_long_life(10), [f"http/s-{number}" for number in range(MOST_NAMES + 1)]
+    assert "resources of a type" in problem(request(CLUSTER_URL, names=[*slept, *others]))
+    session.receive(request(CLUSTER_URL, names=others[2:]))
+    assert session.full(request(CLUSTER_URL, names=["one"])) is None
+    assert session.full(request(CLUSTER_URL, names=["one", "two"]))
+    versions = dict.fromkeys(names_of_a_long_life(MOST_NAMES + 1), "1")
+    assert "resources of a type" in problem(request(CLUSTER_URL, versions=versions))
 
 
 @pytest.mark.parametrize("entry", [NotReady("Loading", "it is not"), Route((Backend("a_2", 1, (R0,)),))])

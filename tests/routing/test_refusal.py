@@ -7,6 +7,7 @@ from bailie.routing.refusal import (
     no_list_request,
     not_named_in_body,
     not_ready,
+    not_woken,
     overloaded,
     replicas_overloaded,
     too_long,
@@ -23,6 +24,15 @@ def test_a_replica_that_is_gone_is_told_with_its_cause():
         "model": "iris",
         "namespace": "team-a",
     }
+
+
+def test_a_request_that_waited_in_vain_for_a_model_that_slept_is_told_where_to_look():
+    refusal = not_woken("team-a", "iris", 10)
+    assert (refusal.status, refusal.grpc_status, refusal.reason) == (503, GrpcStatus.UNAVAILABLE, "NoAnswer")
+    assert refusal.message == (
+        "model iris in namespace team-a was asleep, and no replica came for it within 10 minutes;"
+        " `bailie explain iris` says why"
+    )
 
 
 def test_what_waits_beyond_the_limit_is_told_so():

@@ -3,11 +3,14 @@
 `listener` puts the logger into the listeners for requests and for copies of them. A line of JSON has the
 facts of one request that has ended, and nothing secret: no body, no header but those named here, no query of
 a path. Texts of callers are cut, and Envoy escapes them, so that a caller writes neither a second line nor a
-second field. The filters of access logs are used for Envoy's own answers, too.
+second field. Lines of failures are bounded in classes of their own, so that a flood of requests to names
+that do not exist hides no failure of a Model. The filters of access logs are used for Envoy's own answers,
+too.
 """
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +19,7 @@ from bailie.gateway.request_metrics import METADATA
 from bailie.wellknown import headers, logged
 
 EXPRESSION = "envoy.extensions.access_loggers.filters.cel.v3.ExpressionFilter"
+RATE_LIMIT = "envoy.extensions.access_loggers.filters.process_ratelimit.v3.ProcessRateLimitFilter"
 STDOUT_LOG = "envoy.extensions.access_loggers.stream.v3.StdoutAccessLog"
 STDERR_LOG = "envoy.extensions.access_loggers.stream.v3.StderrAccessLog"
 FILE_LOG = "envoy.extensions.access_loggers.file.v3.FileAccessLog"
@@ -25,6 +29,41 @@ FILE_BYTES = 2**28
 """Where a log that is a file ends (256 MiB). Envoy turns no file over, and a disk is its machine's."""
 FIRST_FAILURE = 400
 """The lowest status of a failure, as in Seldon Core."""
+LEFT_OUT = "access_log.process_ratelimit.denied"
+"""Envoy's counter of the lines that a bucket left out."""
+_OF_CALLER = (
+    "(has(response.code) && (response.code >= 400 ? response.code < 500"
+    # Unknown, DeadlineExceeded, Internal, Unavailable, DataLoss: of servers.
+    " : !(has(response.grpc_status) && response.grpc_status in [2, 4, 13, 14, 15])))"
+)
+"""True of failures that a caller can make at will: statuses of 4xx, and those of gRPC like them."""
+_ASKED = "has(upstream.address)"
+
+
+@dataclass(frozen=True, slots=True)
+class Bucket:
+    """The lines of one class of failures: so many at once, and so many a second, for each Envoy.
+
+    `when` is an expression of Envoy's that is true of them, empty for all; of the classes of one logger it is
+    true of one.
+    """
+
+    name: str
+    when: str
+    at_once: int
+    each_second: int
+
+
+OF_REQUESTS = (
+    Bucket("access-log/nowhere", f"{_OF_CALLER} && !{_ASKED}", 100, 10),
+    Bucket("access-log/refused", f"{_OF_CALLER} && {_ASKED}", 200, 20),
+    Bucket("access-log/failed", f"!{_OF_CALLER}", 1_000, 100),
+)
+"""Requests that no server was asked for, as to unknown names; requests that a server refused; the others,
+which got no answer, or an answer that is the server's fault."""
+OF_COPIES = (Bucket("access-log/copies", "", 100, 10),)
+BUCKETS = {each.name: each for each in (*OF_REQUESTS, *OF_COPIES)}
+_ASKED_FOR = {"command": "REQ", "param": headers.MODEL, "max_length": 256}
 FIELDS = {
     "time": "%START_TIME%",
     "method": "%REQ(:METHOD)%",
@@ -34,7 +73,7 @@ FIELDS = {
     "grpc_status": "%GRPC_STATUS%",
     "flags": "%RESPONSE_FLAGS%",
     "details": "%RESPONSE_CODE_DETAILS%",
-    "model": f"%REQ({headers.MODEL}):256%",
+    "model": f"%COALESCE({json.dumps({'operators': ['ROUTE_NAME', _ASKED_FOR]})})%",
     "version": f"%RESP({headers.ROUTE}):256%",
     "server": f"%UPSTREAM_METADATA({METADATA}:server)%",
     "server_replica": f"%UPSTREAM_METADATA({METADATA}:server_replica)%",
@@ -58,24 +97,43 @@ class AccessLog:
     path: str = logged.STDOUT
 
 
-def loggers(log: AccessLog, **more: str) -> list[dict[str, Any]]:
-    """Returns the access loggers of a connection manager: one, or none. `more` are further fields of a
-    line."""
+def loggers(log: AccessLog, buckets: tuple[Bucket, ...] = OF_REQUESTS, **more: str) -> list[dict[str, Any]]:
+    """Returns the access loggers of a connection manager: none, one for all requests, or one for each class
+    of failures. `more` are further fields of a line."""
     if log.which == logged.NONE:
         return []
     ended = {"log_type_filter": {"types": ["DownstreamEnd"]}}
     kind, where = _target(log.path)
+    config = {"@type": descriptors.type_url(kind), **where, "log_format": {"json_format": {**more, **FIELDS}}}
+    if log.which == logged.ALL:
+        return [{"name": "access", "filter": ended, "typed_config": config}]
     return [
-        {
-            "name": "access",
-            "filter": ended if log.which == logged.ALL else both(ended, _failed()),
-            "typed_config": {
-                "@type": descriptors.type_url(kind),
-                **where,
-                "log_format": {"json_format": {**more, **FIELDS}},
-            },
-        }
+        {"name": each.name, "filter": both(ended, _failed(), *_bounded(each)), "typed_config": config}
+        for each in buckets
     ]
+
+
+def _bounded(bucket: Bucket) -> list[dict[str, Any]]:
+    """Returns the filters of a class of failures, the last of which lets no more through than its bucket."""
+    config = {
+        "@type": descriptors.type_url(RATE_LIMIT),
+        "dynamic_config": {
+            "resource_name": bucket.name,
+            "config_source": {"ads": {}, "resource_api_version": "V3"},
+        },
+    }
+    limit = {"extension_filter": {"name": "rate-limit", "typed_config": config}}
+    return [*([when(bucket.when)] if bucket.when else []), limit]
+
+
+def token_bucket(bucket: Bucket) -> Any:
+    """Returns the TokenBucket message of a class, for which Envoy asks by its name."""
+    fields = {
+        "max_tokens": bucket.at_once,
+        "tokens_per_fill": bucket.each_second,
+        "fill_interval": "1s",
+    }
+    return descriptors.parse(fields, descriptors.TOKEN_BUCKET)
 
 
 def _target(path: str) -> tuple[str, dict[str, str]]:

@@ -15,7 +15,7 @@ from bailie.gateway.clusters import CALLS, Protocol
 from bailie.routing.table import Asleep
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from bailie.routing.table import ReplicaEndpoint
 
@@ -26,6 +26,9 @@ KEEP_SECONDS = 600
 """The longest time that a request is kept: for a pod that must be scheduled and pull its image."""
 MOST_SLEEPS = 4
 """The newest sleeps of one version for which an Envoy may keep requests."""
+MOST_GONE = 1_000
+"""The newest sleeps of versions that are gone whose requests are ended. An Envoy names those of its whole
+life when it connects; a request is kept for KEEP_SECONDS at most, so nearly all of these keep none."""
 ON_DEMAND = "envoy.extensions.filters.http.on_demand.v3.OnDemand"
 
 
@@ -47,11 +50,14 @@ class AskedClusters:
     """The clusters of versions on no server that one Envoy asks for, by name.
 
     An Envoy that connects to another leader asks once more for all clusters of its life. Those of all but the
-    newest sleeps of each version are left out: no request waits for these clusters any more.
+    newest sleeps of each version are left out, and so are those of versions that are gone, but for the newest
+    of them all: no request waits for these clusters any more.
     """
 
     def __init__(self) -> None:
         self._entries: dict[str, Asleep] = {}
+        self._unsifted = 0
+        """How many names have come since the last look for versions that are gone."""
         self._of_version: dict[tuple[Protocol, str], set[tuple[int, str]]] = {}
         self.kept: frozenset[Asleep] = frozenset()
 
@@ -63,8 +69,22 @@ class AskedClusters:
         before = len(self._entries)
         left_out = {old for name in added if (old := self._add(name))}
         gone = [name for name in removed if self._discard(name)]
+        self._unsifted += max(0, len(self._entries) - before)
         if left_out or gone or len(self._entries) != before:
             self.kept = frozenset(self._entries.values())
+        return left_out
+
+    def sift(self, is_known: Callable[[Asleep], bool]) -> set[str]:
+        """Leaves out the names of versions that are not known any more, but for the newest MOST_GONE.
+
+        Returns these names. Cheap while few names come at a time.
+        """
+        if self._unsifted <= MOST_GONE:
+            return set()
+        self._unsifted = 0
+        gone = [(entry.period, name) for name, entry in self._entries.items() if not is_known(entry)]
+        left_out = {name for _, name in sorted(gone, reverse=True)[MOST_GONE:]}
+        self.change((), left_out)
         return left_out
 
     def _add(self, name: str) -> str | None:

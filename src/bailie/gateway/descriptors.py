@@ -22,6 +22,7 @@ CLUSTER = "envoy.config.cluster.v3.Cluster"
 ENDPOINTS = "envoy.config.endpoint.v3.ClusterLoadAssignment"
 LISTENER = "envoy.config.listener.v3.Listener"
 SCOPE = "envoy.config.route.v3.ScopedRouteConfiguration"
+TOKEN_BUCKET = "envoy.type.v3.TokenBucket"  # noqa: S105 - a bucket of tokens, not one of ours
 
 
 @cache

@@ -151,7 +151,10 @@ def mirror_listener(namespace: str, log: AccessLog = FAILURES) -> Any:
         "stream_idle_timeout": COPY_TIMEOUT,
         "preserve_external_request_id": True,
         "http2_protocol_options": _http2_options(),
-        "access_log": [*access_log.loggers(log, listener=MIRROR_LISTENER), request_metrics.copies_logger()],
+        "access_log": [
+            *access_log.loggers(log, access_log.OF_COPIES, listener=MIRROR_LISTENER),
+            request_metrics.copies_logger(),
+        ],
         # No character of the key is the separator: the whole header is.
         "scoped_routes": _scoped_routes(element_separator=" ", index=0),
         "http_filters": _filters(namespace),
@@ -324,6 +327,8 @@ def _texts(namespace: str) -> str:
 def _refusals(namespace: str) -> list[dict[str, Any]]:
     """Says in our words why Envoy itself answered; the first entry whose filter fits the answer counts."""
     model = "%REQ(SELDON-MODEL)%"
+    # Before its route has a cluster, a request has the header by which the route was found.
+    not_woken = refusal.not_woken(namespace, "%ROUTE_NAME%", asleep.KEEP_SECONDS // 60)
     no_answer = refusal.no_answer(namespace, model, "%LOCAL_REPLY_BODY%")
     mesh = refusal.mesh_no_answer(namespace, model, "%UPSTREAM_CLUSTER%", "%LOCAL_REPLY_BODY%")
     return [
@@ -331,6 +336,7 @@ def _refusals(namespace: str) -> list[dict[str, Any]]:
         *_in_our_words(refusal.data_plane_overloaded(namespace), when("response.code_details == 'overload'")),
         *_in_our_words(refusal.too_long(namespace, LONGEST_UNNAMED), status("EQ", 413)),
         *_in_our_words(mesh, both(flagged("UO", *_UNANSWERED), when(_OF_MESH))),
+        *_in_our_words(not_woken, flagged("NC")),
         *_in_our_words(refusal.replicas_overloaded(namespace, model), flagged("UO")),
         *_in_our_words(no_answer, flagged(*_UNANSWERED)),
     ]

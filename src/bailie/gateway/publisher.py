@@ -175,6 +175,7 @@ class Gateway:
             [each for each in self._counts.series() if not each.labels.model or each.labels.model in names],
             {name: count for name, count in self._counts.in_flight(_now()).items() if name in names},
             {name: each for name, each in self._counts.payloads.of_models() if name in names},
+            self._counts.lines_left_out,
         )
 
     def envoys(self) -> tuple[EnvoyState, ...]:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from bailie.gateway import request_metrics as metrics
+from bailie.gateway.access_log import LEFT_OUT
 from bailie.gateway.envoy_life import EnvoyLife
 from bailie.gateway.outcome_counts import OutcomeCounts
 from bailie.gateway.payload_counts import PayloadCounts
@@ -23,7 +24,7 @@ from bailie.routing.requests import RecentRequests, RequestTotals, quantile
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from bailie.gateway.request_reports import EnvoyReport
+    from bailie.gateway.request_reports import EnvoyReport, Value
 
 IDLE_REPORTS = metrics.IDLE_SECONDS // FLUSH_SECONDS
 RECENT_REPORTS = 5
@@ -149,6 +150,8 @@ class RequestCounts:
         self._totals: dict[str, _Total] = {}
         self.outcomes = OutcomeCounts()
         self.payloads = PayloadCounts()
+        self.lines_left_out = 0
+        """Lines of access logs that their bounds left out."""
         self._swept_at = 0.0
 
     def series(self) -> Iterable[RequestSeries]:
@@ -168,8 +171,7 @@ class RequestCounts:
         recent: dict[str, _Recent] = defaultdict(_Recent)
         used = {name for name, count in report.in_flight.items() if count}
         for name, value in report.values.items():
-            if self.payloads.takes(name):
-                self.payloads.add(name, envoy.life.growth(name, value))
+            if self._counts_apart(envoy.life, name, value):
                 continue
             target = self._by_name.get(name) or self._new(name)
             if target is None:
@@ -187,6 +189,16 @@ class RequestCounts:
         envoy.recent.append((envoy.life.number, recent))
         self._sweep(now)
         return frozenset(used - {""})
+
+    def _counts_apart(self, life: EnvoyLife, name: str, value: Value) -> bool:
+        """Counts events of payload logs and lines of access logs; returns False for what counts requests."""
+        if name == LEFT_OUT:
+            self.lines_left_out += sum(life.growth(name, value))
+        elif self.payloads.takes(name):
+            self.payloads.add(name, life.growth(name, value))
+        else:
+            return False
+        return True
 
     def _new(self, name: str) -> _Target | None:
         """Returns what a name counts that was not seen before; None for a name that Envoy does not make."""

@@ -24,11 +24,13 @@ if TYPE_CHECKING:
     from bailie.gateway.request_labels import RequestLabels
 
 EVENTS, DROPPED = "bailie_payload_log_events_total", "bailie_payload_log_dropped_total"
+LEFT_OUT = "bailie_access_log_left_out_total"
 _IN_FLIGHT = "seldon_model_infer_in_flight"
 _OTHERS = {
     _IN_FLIGHT: ("gauge", "Requests under way."),
     EVENTS: ("counter", "Events that sinks have taken."),
     DROPPED: ("counter", "Events that none has."),
+    LEFT_OUT: ("counter", "Lines of failures that access logs have left out."),
 }
 """The families that are no sums of series, each with its type and its help."""
 _Item = TypeVar("_Item")
@@ -41,13 +43,15 @@ _ENDS = (*(f"{each / 1e6:g}" for each in BUCKETS), "+Inf")
 class ShownRequests:
     """The requests of a namespace that are shown: series, and requests under way by name.
 
-    `payloads` are the events of payload logs by Model and outcome.
+    `payloads` are the events of payload logs by Model and outcome, `lines_left_out` the lines that access
+    logs have left out.
     """
 
     namespace: str
     series: Iterable[RequestSeries]
     in_flight: Mapping[str, int]
     payloads: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    lines_left_out: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +119,8 @@ def _add_others(others: Mapping[str, list[str]], shown: ShownRequests) -> None:
                 others[EVENTS].append(f"{EVENTS}{{{labels}}} {number}\n")
             else:
                 others[DROPPED].append(f'{DROPPED}{{{labels},reason="{outcome}"}} {number}\n')
+    if shown.lines_left_out:
+        others[LEFT_OUT].append(f'{LEFT_OUT}{{namespace="{shown.namespace}"}} {shown.lines_left_out}\n')
 
 
 def _batches(items: Iterable[_Item]) -> Iterator[list[_Item]]:

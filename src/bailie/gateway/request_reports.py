@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from google.protobuf.message import DecodeError
 
-from bailie.gateway import descriptors
+from bailie.gateway import access_log, descriptors
 from bailie.gateway.payload_counts import NAMES, PAYLOADS
 from bailie.gateway.request_metrics import IN_FLIGHT, MOST_SERIES, PREFIX
 from bailie.kube.protobuf_fields import DELIMITED, FieldCount, MalformedMessage, fields
@@ -75,21 +75,22 @@ class ImpossibleReport(ValueError):  # noqa: N818 - the name of what the sender 
 
 
 def sink(grpc_service: dict[str, Any], pod: str) -> dict[str, Any]:
-    """Returns the entry of `stats_sinks` for the Envoy in `pod`: its request metrics alone, by name, and
-    those of payload logs."""
+    """Returns the entry of `stats_sinks` for the Envoy in `pod`: its request metrics alone, by name, those of
+    payload logs, and the count of lines that its access log left out."""
     name = {"name": "name", "typed_config": {"@type": descriptors.type_url(NAME_INPUT)}}
     matches = (
         {"prefix": f"{PREFIX}."},
         {"exact": UPTIME},
+        {"exact": access_log.LEFT_OUT},
         {"prefix": PAYLOADS},
         {"safe_regex": {"google_re2": {}, "regex": NAMES}},
     )
-    own, uptime, of_sink, payloads = (
+    own, uptime, left_out, of_sink, payloads = (
         {"single_predicate": {"input": name, "value_match": match}} for match in matches
     )
     # Of thousands of clusters nearly all counters are none of a sink: these are not to pass the expression.
     counts_events = {"and_matcher": {"predicate": [of_sink, payloads]}}
-    is_ours = {"or_matcher": {"predicate": [own, uptime, counts_events]}}
+    is_ours = {"or_matcher": {"predicate": [own, uptime, left_out, counts_events]}}
     drop = {"name": "drop", "typed_config": {"@type": descriptors.type_url(DROP)}}
     others = {"predicate": {"not_matcher": is_ours}, "on_match": {"action": drop}}
     metadata = [*grpc_service["initial_metadata"], {"key": POD, "value": pod}]

@@ -13,7 +13,17 @@ from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any
 
 from bailie.api.payload_log import LOCAL
-from bailie.gateway import asleep, clusters, descriptors, meshes, mirrors, payload_log, routes, tracing
+from bailie.gateway import (
+    access_log,
+    asleep,
+    clusters,
+    descriptors,
+    meshes,
+    mirrors,
+    payload_log,
+    routes,
+    tracing,
+)
 from bailie.gateway.clusters import CALLS, Protocol
 from bailie.gateway.listener import FAILURES, handed_back_listener, listener, mirror_listener
 from bailie.gateway.namespace_routes import NAMESPACE_SCOPE, namespace_scope
@@ -33,6 +43,7 @@ CLUSTER_URL = descriptors.type_url(descriptors.CLUSTER)
 ENDPOINTS_URL = descriptors.type_url(descriptors.ENDPOINTS)
 LISTENER_URL = descriptors.type_url(descriptors.LISTENER)
 SCOPE_URL = descriptors.type_url(descriptors.SCOPE)
+BUCKET_URL = descriptors.type_url(descriptors.TOKEN_BUCKET)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,12 +79,19 @@ class ResourceSnapshot:
         if found is None:
             return None
         protocol, slept = found
-        entry = self.entries.get(slept.name.rpartition("_")[0])
+        entry = self.entries.get(slept.model)
         if isinstance(entry, Asleep) and entry.name == slept.name:
             return None
         backends = entry.backends if isinstance(entry, Route) else ()
         replicas = next((each.replicas for each in backends if each.name == slept.name), ())
         return _awoken(name, protocol, replicas, self.max_requests_per_replica)
+
+    def knows(self, slept: Asleep) -> bool:
+        """Says whether a version that has slept still does, or has a route."""
+        entry = self.entries.get(slept.model)
+        if isinstance(entry, Asleep):
+            return entry.name == slept.name
+        return isinstance(entry, Route) and any(each.name == slept.name for each in entry.backends)
 
 
 def resource(name: str, message: Any) -> XdsResource:
@@ -104,6 +122,8 @@ _MIRROR_CLUSTERS = {
     mirrors.cluster_name(protocol): resource(mirrors.cluster_name(protocol), mirrors.cluster(protocol))
     for protocol in CALLS
 }
+_BUCKETS = {name: resource(name, access_log.token_bucket(each)) for name, each in access_log.BUCKETS.items()}
+"""The bounds of the access log, for which Envoys ask that have the loggers."""
 SLICE = 64
 """Routes made between two pauses: about 10 ms."""
 
@@ -166,6 +186,7 @@ class Encoder:
             ENDPOINTS_URL: {name: pair.endpoints for name, pair in pairs},
             LISTENER_URL: {self._copies.name: self._copies} if table.mirrors else {},
             SCOPE_URL: {NAMESPACE_SCOPE: self._own, **self._scopes},
+            BUCKET_URL: _BUCKETS,
         }
         yield ResourceSnapshot(
             revision,

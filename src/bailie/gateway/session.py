@@ -16,8 +16,15 @@ from typing import TYPE_CHECKING, Any
 
 from bailie.gateway import descriptors
 from bailie.gateway.asleep import AskedClusters
-from bailie.gateway.resources import CLUSTER_URL, ENDPOINTS_URL, LISTENER_URL, SCOPE_URL, XdsResource
-from bailie.gateway.xds_requests import MOST_NAMES
+from bailie.gateway.resources import (
+    BUCKET_URL,
+    CLUSTER_URL,
+    ENDPOINTS_URL,
+    LISTENER_URL,
+    SCOPE_URL,
+    XdsResource,
+)
+from bailie.gateway.xds_requests import MOST_NAMES, counted_names
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -111,7 +118,9 @@ class XdsSession:
     def full(self, request: Any) -> str | None:
         """Returns why the request cannot be taken beside those before, None where it can."""
         known = self.subscriptions.get(request.type_url)
-        if known and len(known.names) + len(request.resource_names_subscribe) > MOST_NAMES:
+        if known is None:
+            return None
+        if counted_names(known.names) + counted_names(request.resource_names_subscribe) > MOST_NAMES:
             return f"more than {MOST_NAMES} resources of a type are asked for"
         return None
 
@@ -147,7 +156,9 @@ class XdsSession:
 
         `now` is monotonic, in seconds.
         """
-        for urls in ((CLUSTER_URL, ENDPOINTS_URL), (LISTENER_URL, SCOPE_URL)):
+        if CLUSTER_URL in self.subscriptions:
+            self.subscriptions[CLUSTER_URL].names -= self._asked.sift(snapshot.knows)
+        for urls in ((BUCKET_URL, CLUSTER_URL, ENDPOINTS_URL), (LISTENER_URL, SCOPE_URL)):
             for url in urls:
                 if (response := self._update(url, snapshot)) is not None:
                     return response

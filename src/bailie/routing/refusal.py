@@ -87,6 +87,15 @@ def no_answer(namespace: str, model: str, cause: str) -> ErrorAnswer:
     return ErrorAnswer(503, GrpcStatus.UNAVAILABLE, NO_ANSWER, text, model, namespace)
 
 
+def not_woken(namespace: str, model: str, minutes: int) -> ErrorAnswer:
+    """Returns the answer to a request that waited for a model which sleeps, for as long as requests may."""
+    text = (
+        f"model {model} in namespace {namespace} was asleep, and no replica came for it within"
+        f" {minutes} minutes; `bailie explain {model}` says why"
+    )
+    return ErrorAnswer(503, GrpcStatus.UNAVAILABLE, NO_ANSWER, text, model, namespace)
+
+
 def passed_on_already(namespace: str, model: str) -> ErrorAnswer:
     """Returns the answer for a name that another mesh has passed on to this one, which would pass it on,
     too."""

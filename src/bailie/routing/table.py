@@ -176,6 +176,11 @@ class Asleep:
         if not self.name or self.period < 0:
             raise ValueError(f"version {self.name!r} cannot sleep for the {self.period}. time")
 
+    @property
+    def model(self) -> str:
+        """The name of the version's Model."""
+        return self.name.rpartition("_")[0]
+
 
 Entry = Route | NotReady | Elsewhere | Asleep
 
