@@ -3,7 +3,7 @@
 import pytest
 
 from bailie.api.model import Model
-from bailie.api.payload_log import ANNOTATION, MODE_ANNOTATION, PayloadLog
+from bailie.api.payload_log import ANNOTATION, MODE_ANNOTATION, PayloadLog, SinkRule
 from bailie.api.resource import NO_EFFECT
 
 SINK = "http://payloads.logging:8080/events"
@@ -78,8 +78,43 @@ BAD = {
     "http://kube-dns.kube-system:9153/": "names no Service",
     "http://mlserver:9000/v2/repository/models/rose_1/unload": "names no Service",
     "http://mlserver.team-b:9000/v2/%72epository/models/rose_1/unload": "names no Service",
+    "http://mlserver:9000/v2/%2572epository/models/rose_1/unload": "or a server's repository",
+    "http://mlserver:9000/V2/Repository/index": "or a server's repository",
+    "http://mlserver:9000/v2/models/../repository/index": "no paths with empty parts, ..",
+    "http://mlserver:9000/v2/%2e/repository/index": "no paths with empty parts, ..",
+    "http://mlserver:9000/v2//repository/index": "no paths with empty parts",
+    "http://mlserver:9000//v2": "no paths with empty parts",
     "http://" + "a" * 600: "has 607 characters",
 }
+
+
+ALLOWED = {
+    "": False,
+    "payloads.logging": True,
+    "payloads.else, *.logging": True,
+    "*": True,
+    "*.else,payloads.else,other.logging": False,
+}
+
+
+@pytest.mark.parametrize("names", ALLOWED)
+def test_a_sink_in_another_namespace_needs_the_administrator(names):
+    log, _ = parsed({}, sink=SINK)
+    refusal, at_home = (SinkRule.parse(names).refusal(log, place) for place in ("team-a", "logging"))
+    assert (refusal is None, at_home) == (ALLOWED[names], None)
+    if refusal:
+        assert refusal.reason == NO_EFFECT
+        assert "payloads.logging is in another namespace" in refusal.message
+        assert "security.payloadSinks" in refusal.message
+    assert SinkRule.parse(names).refusal(parsed({}, sink="http://localhost:80")[0], "team-a") is None
+
+
+@pytest.mark.parametrize(
+    "names", ["payloads", "a.b.c", "*.*", "payloads.*", "http://a.b", "a.b:80", "A.b", "**"]
+)
+def test_what_is_no_name_of_sinks_is_refused(names):
+    with pytest.raises(ValueError, match=r"is none of service\.namespace"):
+        SinkRule.parse(f"payloads.logging,{names}")
 
 
 @pytest.mark.parametrize("text", BAD)

@@ -11,8 +11,11 @@ from tests.support.manifests import manifest_of
 from tests.support.passes import Pass
 
 from bailie.control.acknowledgements import DRAIN_SECONDS
+from bailie.control.explanation import explained
 from bailie.control.server_rules import SCALER
+from bailie.control.sleep_sight import MOST_TRIES
 from bailie.control.sleeping_servers import WAKE_SECONDS
+from bailie.lifecycle.retry import LONGEST_SECONDS
 from bailie.lifecycle.version import VersionState
 from bailie.placement import ReplicaId
 from bailie.routing.table import Asleep, NotReady, Route
@@ -163,13 +166,11 @@ def test_the_first_request_wakes_the_model_and_brings_a_replica(seen, leader):
 
 def test_a_request_wakes_no_other_server_that_sleeps(seen):
     seen.fall_asleep()
-    other = seen.servers["mlserver"]
-    seen.servers["another"] = {**other, "metadata": {**other["metadata"], "name": "another", "uid": "2"}}
+    another(seen)
     seen.step()
     seen.step(600)
     seen.ask()
-    numbers = {name: each.replicas for name, each in seen.engine.result.server_scaling.items()}
-    assert numbers == {"mlserver": 1, "another": 0}
+    assert numbers(seen) == {"mlserver": 1, "another": 0}
 
 
 @pytest.mark.parametrize("replicas", [0, 1])
@@ -295,8 +296,43 @@ def test_a_model_of_another_server_wakes_nothing(seen):
     assert seen.number == (0, "Asleep")
 
 
-def test_a_model_that_no_replica_can_take_wakes_the_server_once(seen):
+def another(seen, name="another"):
+    """A second Server, that sleeps, of which no replica was ever seen."""
+    other = seen.servers["mlserver"]
+    seen.servers[name] = {**other, "metadata": {**other["metadata"], "name": name, "uid": name}}
+
+
+def numbers(seen):
+    return {name: each.replicas for name, each in seen.engine.result.server_scaling.items()}
+
+
+def test_a_new_model_wakes_one_server_and_says_which(seen):
     seen.fall_asleep()
+    another(seen)
+    seen.model("rose")
+    seen.step()
+    assert numbers(seen) == {"mlserver": 1, "another": 0}
+    assert seen.engine.result.server_scaling["mlserver"].text == "1 replica: rose waits for a place"
+    (told,) = explained(seen.engine.result, "rose")["waiting"]
+    assert told == 'waits for server "mlserver", which gets a replica for it or keeps those that it has'
+
+
+def test_a_model_that_no_replica_would_take_wakes_no_server_that_is_known(seen):
+    seen.fall_asleep()
+    seen.model("rose", requirements=["gpu"])
+    seen.step()
+    seen.step(600)
+    assert seen.number == (0, "Asleep")
+    told = explained(seen.engine.result, "rose")
+    assert told["waiting"] == [
+        "mlserver sleeps on, as its last replicas were: LacksCapability: needs gpu, has sklearn"
+    ]
+    assert set(told["waiting"]) <= set(told["trail"])
+
+
+def test_a_leader_that_knows_nothing_yet_wakes_a_server_once_for_such_a_model(seen):
+    seen.fall_asleep()
+    seen.engine = seen.new_engine()
     seen.model("rose", requirements=["gpu"])
     seen.step()
     assert seen.number == (1, "ModelsWait")
@@ -308,9 +344,49 @@ def test_a_model_that_no_replica_can_take_wakes_the_server_once(seen):
     seen.apply(0, generation=8, manager=SCALER)
     seen.agents.disconnect()
     seen.step()
+    seen.model("lily", requirements=["gpu"])
     seen.step(10)
     assert seen.number == (0, "Asleep")
     assert seen.engine.result.facts["rose"].version.placed == 0
+    seen.model("lily", generation=2)
+    seen.step()
+    assert seen.number == (1, "ModelsWait")
+
+
+def test_a_server_that_somebody_changes_is_tried_again(seen):
+    seen.fall_asleep()
+    seen.model("rose", requirements=["gpu"])
+    seen.step()
+    seen.apply(0, generation=7, manager=SCALER, extraCapabilities=["gpu"])
+    seen.step()
+    assert seen.number == (1, "ModelsWait")
+
+
+@pytest.mark.parametrize("metadata", [ASKED, {}], ids=["asks to leave memory", "stays in memory"])
+def test_a_model_that_fails_to_load_for_long_keeps_its_server_no_longer(seen, metadata):
+    """The others sleep with the Server; the one that fails does not, and does not wake the Server again."""
+    seen.leave_memory()
+    rose = seen.model("rose", metadata=metadata)
+    seen.step()
+    for _ in range(MOST_TRIES):
+        assert seen.number[0] == 1
+        seen.agents.report("rose", rose, 1, FAILED, reason="NoModelFile", message="there is none")
+        seen.step()
+        seen.step(LONGEST_SECONDS)
+    seen.agents.report("rose", rose, 1, FAILED, reason="NoModelFile", message="there is none")
+    idle(seen, 124)
+    seen.step(DRAIN_SECONDS)
+    assert seen.number == (0, "Asleep")
+    assert isinstance(seen.entry, Asleep)
+    assert isinstance(seen.publisher.table.entries["rose"], NotReady)
+    seen.apply(0, generation=6, manager=SCALER)
+    seen.agents.disconnect()
+    seen.step()
+    seen.step(3600)
+    assert seen.number == (0, "Asleep")
+    assert condition(seen, "Ready", name="rose")[0] == "False"
+    seen.ask()
+    assert seen.number == (1, "ModelsWait")
 
 
 def test_a_model_that_lacks_a_second_replica_elsewhere_wakes_nothing(seen):

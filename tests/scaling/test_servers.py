@@ -227,5 +227,7 @@ def test_every_history_stays_within_the_bounds_with_words(
 def test_a_server_sleeps_while_no_request_needs_it_and_wakes_for_one_model(
     replicas, needless, awaited, expected
 ):
-    found = asleep(replicas, needless=needless, awaited=awaited, after="10m")
+    waiting = ("iris", "rose") if awaited else ()
+    found = asleep(replicas, needless=needless, awaited=waiting, after="10m")
+    assert found is None or ("iris, rose wait" in found.text) == (found.replicas > 0)
     assert (found and (found.replicas, found.reason)) == expected

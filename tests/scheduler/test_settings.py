@@ -47,10 +47,17 @@ def test_the_access_log():
     assert (settings.access_log, settings.access_log_path) == ("all", given["BAILIE_ACCESS_LOG_PATH"])
 
 
+def test_the_sinks_of_payload_logs():
+    settings = SchedulerSettings.from_environment(NEEDED | {"BAILIE_PAYLOAD_SINKS": "payloads.logging, *.b"})
+    assert settings.payload_sinks.names == {"payloads.logging", "*.b"}
+    assert SchedulerSettings.from_environment(NEEDED).payload_sinks.names == set()
+
+
 @pytest.mark.parametrize(
     "given",
     [
         {"BAILIE_ACCESS_LOG": "some"},
+        {"BAILIE_PAYLOAD_SINKS": "payloads"},
         {"BAILIE_ACCESS_LOG_PATH": "/var/log/envoy.log"},
         {"BAILIE_ACCESS_LOG_PATH": "/tmp/.."},
         {"BAILIE_ACCESS_LOG_PATH": "/tmp/a/b"},

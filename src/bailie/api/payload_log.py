@@ -60,6 +60,40 @@ class PayloadLog:
     mode: str = MODES[0]
 
 
+@dataclass(frozen=True, slots=True)
+class SinkRule:
+    """The Services of other namespaces to which the administrator lets payloads go.
+
+    Each of `names` is `service.namespace`, `*.namespace` or `*`. A Model's own namespace is always allowed.
+    """
+
+    names: frozenset[str] = frozenset()
+
+    @classmethod
+    def parse(cls, text: str) -> SinkRule:
+        """Returns the rule of names with commas between them. Raises ValueError for what is no such name."""
+        names = frozenset(each.strip() for each in text.split(",") if each.strip())
+        for each in names - {"*"}:
+            service, _, place = each.partition(".")
+            if not is_dns_label(place) or not (service == "*" or is_dns_label(service)):
+                raise ValueError(f'"{shown(each, 80)}" is none of service.namespace, *.namespace and *')
+        return cls(names)
+
+    def refusal(self, log: PayloadLog, namespace: str) -> Problem | None:
+        """Returns why a Model of the namespace sends no payloads to its sink, None where it may."""
+        service, _, place = log.host.removesuffix(".svc").partition(".")
+        if log.host == LOCAL or place == namespace or self.names & {"*", f"*.{place}", f"{service}.{place}"}:
+            return None
+        text = (
+            f"{service}.{place} is in another namespace, and the administrator has not allowed it; name a"
+            f" Service of namespace {namespace}, or have the chart's security.payloadSinks name it"
+        )
+        return _ignored(ANNOTATION, text)
+
+
+EVERY_SINK = SinkRule(frozenset({"*"}))
+
+
 def payload_log_of(
     name: str, namespace: str, percent: int | None, annotations: Mapping[str, str], *, on: bool
 ) -> tuple[PayloadLog | None, list[Problem]]:
@@ -104,12 +138,23 @@ def _place(text: str, namespace: str) -> tuple[str, int, str] | str:
     if found is None:
         return f"{quoted} is no address of a Service without user, query and fragment, such as {_EXAMPLE}"
     port, path = int(found["port"] or 80), found["path"] or "/"
-    host = None if _REPOSITORY in unquote(path) else _host(found["host"].lower(), namespace)
+    host = _host(found["host"].lower(), namespace) if _is_plain(path) else None
     if not 0 < port <= _MOST_PORT:
         return f"{port} is no port: use 1 to {_MOST_PORT}"
     if host is None:
-        return f"{quoted} names no Service that takes events, as service.namespace; other hosts are not asked"
+        return (
+            f"{quoted} names no Service that takes events, as service.namespace; other hosts are not asked,"
+            " and no paths with empty parts, .. or a server's repository"
+        )
     return host, port, path
+
+
+def _is_plain(path: str) -> bool:
+    """Says whether a path leads where it seems to, however often it is decoded, and to no repository."""
+    while (decoded := unquote(path)) != path:
+        path = decoded
+    parts = path.split("/")[1:]
+    return _REPOSITORY not in path.lower() and not {"..", "."} & set(parts) and "" not in parts[:-1]
 
 
 def _host(text: str, namespace: str) -> str | None:

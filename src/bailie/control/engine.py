@@ -13,11 +13,12 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from bailie.api.kinds import MODEL, PIPELINE, SELDON_RUNTIME, SERVER
+from bailie.api.payload_log import EVERY_SINK, SinkRule
 from bailie.control.agent_port import LoadCommand
 from bailie.control.collectors import collector_of
 from bailie.control.decision_log import DecisionLog
 from bailie.control.fleet import Fleet, one_each
-from bailie.control.model_subjects import ModelSubjects
+from bailie.control.model_subjects import ModelSubjects, wanted_versions
 from bailie.control.notices import Notice
 from bailie.control.pass_result import PassResult
 from bailie.control.pipeline_versions import PipelineVersions, is_version_name
@@ -57,7 +58,7 @@ TRIES = 2
 class Engine:
     """Decides for one namespace. Each call of `steps` is a pass; `result` is that of the last pass."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - the parts of a namespace
         self,
         namespace: str,
         *,
@@ -66,10 +67,12 @@ class Engine:
         publisher: Publisher,
         notify: Notify,
         further: Iterable[SubjectFactory] = (),
+        sinks: SinkRule = EVERY_SINK,
     ) -> None:
         """Takes `objects`, which returns the namespace's objects of a kind as they are now.
 
-        `further` makes the routable kinds beside Models, each after the kinds on which it depends.
+        `further` makes the routable kinds beside Models, each after those on which it depends; `sinks` says
+        where payloads may go.
         """
         self._objects = objects
         self._notify = notify
@@ -87,6 +90,7 @@ class Engine:
             planner=self._planner,
             routes=self._routes,
             decisions=DecisionLog(notify),
+            models=wanted_versions(sinks),
         )
         self._sleep = SleepLook(self._models, self._routes, publisher, objects)
         facts: dict[str, Mapping[str, Any]] = {MODEL.kind: self._models.facts}
@@ -153,9 +157,9 @@ class Engine:
         yield from self._evict()
         # Last: the routes and commands of this pass say which replicas are still needed.
         self._releases.release(self._fleet, self._routes, self._moves)
-        snapshot, plan = self._planner.snapshot(), self._planner.plan()
+        plan = self._planner.plan()
         sleep = self._sleep.needs(self._scaled_servers.sleep_rules, plan)
-        yield from self._scaled_servers.look(now.monotonic, snapshot, plan, sleep)
+        yield from self._scaled_servers.look(now.monotonic, self._planner.snapshot(), plan, sleep)
         self._report()
         return self._deadline()
 
@@ -219,8 +223,8 @@ class Engine:
         self._planner.set_servers(self._servers.assemble(wanted, self._fleet.replicas))
         rules = self._scaled_servers.sleep_rules
         self._dirty |= _models(self._sleep.take(now, rules, self._planner.plan()))
-        gateways, self._gateways = self._gateways, max(1, len(wanted.get(PIPELINE_GATEWAY, ())))
-        if gateways != self._gateways:
+        before, self._gateways = self._gateways, max(1, len(wanted.get(PIPELINE_GATEWAY, ())))
+        if before != self._gateways:
             self._dirty |= _models(filter(is_version_name, self._models.models.wanted))
         for names in _batches(self._names()):
             for name in names:
@@ -373,6 +377,7 @@ class Engine:
             fallback=self._routes.on_fallback(),
             scaling=self._models.scaling.newest(),
             server_scaling=self._scaled_servers.facts(),
+            waiting=self._sleep.waiting,
         )
 
     def _deadline(self) -> float | None:
@@ -381,7 +386,7 @@ class Engine:
             self._models.failures.deadline(),
             self._routes.deadline(),
             self._scaled_servers.deadline(),
-            self._sleep.sleeping.deadline(),
+            self._sleep.deadline(),
         )
         return min((end for end in ends if end is not None), default=None)
 

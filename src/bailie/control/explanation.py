@@ -39,9 +39,11 @@ def explained(result: PassResult, name: str) -> dict[str, Any] | None:
         answer |= _placement(result, wanted.version)
     answer["fallback"] = _fallback(result, name)
     answer["scaling"] = _scaling(result, name)
+    answer["waiting"] = _waiting(result, wanted.version)
     answer["trail"] = [
         *([answer["scaling"]] if answer["scaling"] else []),
         *([f"{answer['fallback']} answers until a replica here does"] if answer["fallback"] else []),
+        *answer["waiting"],
         *map(_copy_line, answer["standings"]),
         *map(_place_line, (*answer["servers"], *answer["candidates"])),
         *map(_refusal_line, () if answer["servers"] else answer["refusals"]),
@@ -63,6 +65,21 @@ def _scaling(result: PassResult, name: str) -> str:
         return f"the number of replicas does not follow the load: {facts.text}" if facts else ""
     wait = decision.fewer_in
     return decision.text + (f"; fewer in {wait:.0f} s, if it stays so" if wait is not None else "")
+
+
+def _waiting(result: PassResult, version: VersionId) -> list[str]:
+    """Returns the Server for which the version waits, and those that sleep on, as their replicas would refuse
+    it."""
+    server = result.waiting.of_version.get(version)
+    found = (
+        [f'waits for server "{server}", which gets a replica for it or keeps those that it has']
+        if server
+        else []
+    )
+    sleep_on = (_refusal(no) for no in result.waiting.refused.get(version, ()))
+    return found + [
+        f"{no['server']} sleeps on, as its last replicas were: {_refusal_text(no)}" for no in sleep_on
+    ]
 
 
 def _placement(result: PassResult, version: VersionId) -> dict[str, Any]:

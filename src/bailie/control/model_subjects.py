@@ -7,9 +7,11 @@ versions of Pipelines are among them (`pipeline_versions`).
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from bailie.api.kinds import MODEL, PIPELINE
+from bailie.api.payload_log import EVERY_SINK, SinkRule
 from bailie.control.fleet import Fleet, one_each
 from bailie.control.idle_models import IdleModels, MemoryOrders
 from bailie.control.load_failures import LoadFailures
@@ -38,16 +40,17 @@ if TYPE_CHECKING:
     from bailie.scaling import Sample
 
 
-def _versions() -> WantedObjects[WantedModel]:
-    return WantedObjects(_parsed, further=WAY_ROUND, takes=_takes_part)
+def wanted_versions(sinks: SinkRule = EVERY_SINK) -> WantedObjects[WantedModel]:
+    """Returns the reader of Models and Pipelines; `sinks` are those where payloads may go."""
+    return WantedObjects(partial(_parsed, sinks), further=WAY_ROUND, takes=_takes_part)
 
 
 def _takes_part(manifest: Mapping[str, Any]) -> bool:
     return manifest["kind"] == PIPELINE.kind or own_name(manifest)
 
 
-def _parsed(manifest: Mapping[str, Any]) -> WantedModel:
-    return parse_version(manifest) if manifest["kind"] == PIPELINE.kind else parse_model(manifest)
+def _parsed(sinks: SinkRule, manifest: Mapping[str, Any]) -> WantedModel:
+    return parse_version(manifest) if manifest["kind"] == PIPELINE.kind else parse_model(manifest, sinks)
 
 
 @dataclass(slots=True)
@@ -63,7 +66,7 @@ class ModelSubjects:
     decisions: DecisionLog
     numbers: VersionNumbers = field(default_factory=VersionNumbers)
     failures: LoadFailures = field(default_factory=LoadFailures)
-    models: WantedObjects[WantedModel] = field(default_factory=_versions)
+    models: WantedObjects[WantedModel] = field(default_factory=wanted_versions)
     copies: dict[str, tuple[ModelCopy, ...]] = field(default_factory=dict)
     facts: dict[str, ModelFacts] = field(default_factory=dict)
     scaling: ScaledModels = field(default_factory=ScaledModels)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from bailie.api.kinds import MODEL
+from bailie.control.awaited_servers import ServerWaits
 from bailie.placement import Plan, Snapshot
 
 if TYPE_CHECKING:
@@ -37,7 +38,8 @@ class PassResult:
     result before, deleted subjects among them. `settling`: the data planes have not come to this leader yet,
     so they may still have routes of the leader before. `fallback` has the names that another mesh answers
     for; `scaling` has the newest decision on each Model whose replicas follow its load, `server_scaling` that
-    on each Server whose replicas follow its models.
+    on each Server whose replicas follow its models. `waiting`: the Models that wait for Servers that may
+    sleep.
     """
 
     wanted: Mapping[str, WantedModel] = field(default_factory=dict)
@@ -55,6 +57,7 @@ class PassResult:
     fallback: FallbackNames | None = None
     scaling: Mapping[str, Decision[Reason]] = field(default_factory=dict)
     server_scaling: Mapping[str, ServerScalingFacts] = field(default_factory=dict)
+    waiting: ServerWaits = field(default_factory=ServerWaits)
 
     def facts_of(self, kind: Kind) -> Mapping[str, SubjectFacts]:
         """Returns what the status of each subject of a kind is made from, by name."""

@@ -54,10 +54,10 @@ class ServerScalingFacts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SleepNeeds:
-    """The Servers of which no replica is needed any more, and those that Models without a place wait for."""
+    """The Servers of which no replica is needed any more, and the Models that wait for each Server."""
 
     needless: AbstractSet[str] = frozenset()
-    awaited: AbstractSet[str] = frozenset()
+    awaited: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 _NO_NEEDS = SleepNeeds()
@@ -188,7 +188,7 @@ class ScaledServers:
         decision = sleep and asleep(
             server.wanted_replicas,
             needless=server.name in self._sleep.needless,
-            awaited=server.name in self._sleep.awaited,
+            awaited=self._sleep.awaited.get(server.name, ()),
             after=sleep.text,
         )
         decision = decision or each.scaler.decide(now, state, each.rules.bounds)

@@ -7,6 +7,7 @@ does that of a Server which a move holds back. A Server that slept, and may not 
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -30,13 +31,17 @@ SCALER = "bailie-scheduler"
 class SleepRule:
     """After how many seconds without a request to any of its Models a Server goes to zero replicas.
 
-    `replicas` and `generation` are those of the spec.
+    `replicas`, `most` and `generation` are those of the spec, `capabilities` are those that it states for all
+    replicas, None where their images say them. `mark` is another one where somebody changed the Server.
     """
 
     seconds: float
     text: str
     replicas: int
     generation: int
+    most: int = MOST_REPLICAS
+    capabilities: frozenset[str] | None = None
+    mark: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,7 +139,17 @@ def _sleep_rule(server: Server, text: str, manifest: Mapping[str, Any]) -> Sleep
         text=text.strip(),
         replicas=server.wanted_replicas,
         generation=int(manifest["metadata"].get("generation") or 0),
+        most=min(server.spec.max_replicas, MOST_REPLICAS),
+        capabilities=frozenset(map(str.strip, server.spec.capabilities)) or None,
+        mark=_mark(manifest),
     )
+
+
+def _mark(manifest: Mapping[str, Any]) -> str:
+    """Returns a text of all that people state of a Server, without its number of replicas."""
+    spec = {key: value for key, value in manifest["spec"].items() if key != "replicas"}
+    metadata = manifest["metadata"]
+    return json.dumps([metadata.get("uid"), spec, metadata.get("annotations")], sort_keys=True, default=str)
 
 
 def _refused(server: Server, manifest: Mapping[str, Any]) -> tuple[str, str] | None:

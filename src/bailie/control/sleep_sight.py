@@ -9,14 +9,13 @@ from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
 from bailie.api.kinds import EXPERIMENT
-from bailie.control.awaited_servers import AwaitedServers
+from bailie.control.awaited_servers import Asking, AwaitedServers, ServerWaits
 from bailie.control.scaled_servers import SleepNeeds
 from bailie.control.sleeping_servers import Sight, SleepingServers
 from bailie.lifecycle.copies import CopyState
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
-    from collections.abc import Set as AbstractSet
 
     from bailie.control.fleet import ModelCopy
     from bailie.control.load_failures import Now
@@ -25,8 +24,12 @@ if TYPE_CHECKING:
     from bailie.control.server_rules import SleepRule
     from bailie.control.subjects import Objects
     from bailie.control.wanted_models import WantedModel
-    from bailie.placement import Plan, ReplicaId
+    from bailie.placement import Demand, Plan, ReplicaId, VersionId
     from bailie.routing.table import Publisher
+
+
+MOST_TRIES = 10
+"""Loads of a version that may fail in a row, over 25 minutes, before its Server may sleep all the same."""
 
 
 class SleepLook:
@@ -42,12 +45,16 @@ class SleepLook:
         self._publisher = publisher
         self._objects = objects
         self._awaited = AwaitedServers()
+        self.waiting = ServerWaits()
+        """The Models that wait for these Servers, as of the last `needs`."""
+        self._now = 0.0
 
     def take(self, now: Now, rules: Mapping[str, SleepRule], plan: Plan) -> set[str]:
         """Lets Models sleep with their Servers, or wakes them; returns these Models.
 
         To be asked before placement, as of the plan before. `rules` are those of the Servers that may sleep.
         """
+        self._now = now.monotonic
         if not rules and not self.sleeping.at_work:
             return set()
         return self.sleeping.observe(now.monotonic, rules, self._sight(now.wall, rules, plan))
@@ -57,13 +64,43 @@ class SleepLook:
         keys, falling = self._models.fleet.replicas, set(self.sleeping.falling)
         if falling:
             # A Model may have got a place there by this very pass.
-            falling -= {place.server for place in plan.assignments.values()}
+            given = (each for each in plan.assignments.values() if each.server in falling)
+            falling -= {each.server for each in given if not self._gives_up(each.demand.version)}
         needless = {name for name in falling if self._left(key for key in keys if key.server == name)}
-        return SleepNeeds(needless=needless, awaited=self._awaited_servers(rules, plan))
+        self.waiting = self._waiting(rules, plan)
+        return SleepNeeds(needless=needless, awaited=self.waiting.servers)
 
-    def _awaited_servers(self, rules: Mapping[str, SleepRule], plan: Plan) -> AbstractSet[str]:
+    def _waiting(self, rules: Mapping[str, SleepRule], plan: Plan) -> ServerWaits:
+        """Returns the Models without a place that wait for Servers that may sleep, as of the plan."""
+        demands: dict[VersionId, Demand] = {}
+        if rules:
+            self._awaited.observe(rules, self._models.planner.servers())
+            found = ((version, self._models.planner.demand(version.model)) for version in plan.refusals)
+            demands = {
+                version: demand
+                for version, demand in found
+                # A version that was changed since the plan is placed first.
+                if demand is not None and demand.version == version and not self._gives_up(version)
+            }
         homes = {name: each.server for name, each in self._models.sleeps.items() if each.woken}
-        return self._awaited.of(rules, plan, homes)
+        return self._awaited.of(self._now, Asking(rules=rules, plan=plan, demands=demands, homes=homes))
+
+    def deadline(self) -> float | None:
+        """Returns the monotonic time at which a Server may fall asleep, or a wait ends; None for never."""
+        ends = (self.sleeping.deadline(), self._awaited.deadline(self._now))
+        return min((each for each in ends if each is not None), default=None)
+
+    def _gives_up(self, version: VersionId) -> bool:
+        """Says whether the load of a version has failed for so long that no Server stays awake for it."""
+        failures = self._models.failures
+        failure = failures.of(version)
+        if failure is None or (failure.attempts < MOST_TRIES and not failures.are_final(version)):
+            return False
+        return not any(each.state.serves for each in self._models.fleet.of_model(version.model))
+
+    def _is_given_up(self, name: str) -> bool:
+        wanted = self._models.models.wanted.get(name)
+        return wanted is not None and self._gives_up(wanted.version)
 
     def _left(self, replicas: Iterable[ReplicaId]) -> bool:
         routes = self._routes
@@ -73,9 +110,11 @@ class SleepLook:
         models, here = self._models, defaultdict[str, set[str]](set)
         for server in rules:
             copies_there = models.fleet.on_server(server)
-            here[server] |= {each.id.version.model for each in copies_there if each.state.keeps}
+            kept = (each.id.version.model for each in copies_there if each.state.keeps)
+            here[server] |= {name for name in kept if not self._is_given_up(name)}
         for version, place in plan.assignments.items():
-            if place.server in rules and not self.sleeping.keeps(version.model):
+            asleep = self.sleeping.keeps(version.model)
+            if place.server in rules and not asleep and not self._gives_up(version):
                 here[place.server].add(version.model)
         copies = {name: models.fleet.of_model(name) for name in set().union(*here.values(), models.sleeps)}
         return Sight(
@@ -92,7 +131,7 @@ class SleepLook:
             },
             ended={name for name, each in models.sleeps.items() if each.woken and _ended(models, name)},
             shared=set(_named(self._objects(EXPERIMENT))),
-            waits=self._awaited_servers(rules, plan),
+            waits=self._waiting(rules, plan).servers.keys(),
             kept=self._publisher.kept,
         )
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from bailie.api.model import Model, content_identity
 from bailie.api.names import TAKEN_ENDINGS
+from bailie.api.payload_log import EVERY_SINK, SinkRule
 from bailie.api.resource import NO_EFFECT
 from bailie.control.scaling_rules import idle_rules, rules_of, told_sleep
 from bailie.placement import Demand, VersionId
@@ -93,10 +94,16 @@ def own_name(manifest: Manifest) -> bool:
     return not str(manifest["metadata"]["name"]).endswith(TAKEN_ENDINGS)
 
 
-def parse_model(manifest: Manifest) -> WantedModel:
-    """Returns the Model parsed without its status: a mistake in the status must not make its spec invalid."""
+def parse_model(manifest: Manifest, sinks: SinkRule = EVERY_SINK) -> WantedModel:
+    """Returns the Model parsed without its status: a mistake in the status must not make its spec invalid.
+
+    `sinks` are those where payloads may go; by default any, for readers who send none.
+    """
     metadata = manifest["metadata"]
     model, found = Model.parse({key: value for key, value in manifest.items() if key != "status"})
+    log = model.payload_log if model else None
+    refusal = sinks.refusal(log, metadata.get("namespace") or "default") if log else None
+    found = [*found, refusal] if refusal else found
     return WantedModel(
         name=metadata["name"],
         uid=metadata.get("uid", ""),
@@ -110,5 +117,5 @@ def parse_model(manifest: Manifest) -> WantedModel:
         scaling=rules_of(model, manifest) if model else None,
         idle=idle_rules(model, manifest) if model else None,
         slept=told_sleep(manifest) if model else None,
-        payload_log=model.payload_log if model else None,
+        payload_log=None if refusal else log,
     )

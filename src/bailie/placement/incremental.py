@@ -91,6 +91,14 @@ class Planner:
         self._stale.add(name)
         self._due, self._snapshot = True, None
 
+    def demand(self, name: str) -> Demand | None:
+        """Returns the demand of a model, None for none."""
+        return self._models.get(name, _NOTHING).demand
+
+    def servers(self) -> Iterable[Server]:
+        """Returns all the servers of the namespace."""
+        return self._ledger.servers.values()
+
     def snapshot(self) -> Snapshot:
         """Returns the input of which the plan is made."""
         if self._snapshot is None:

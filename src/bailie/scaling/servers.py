@@ -53,16 +53,18 @@ class ServerState:
     waiting: tuple[str, ...] = ()
 
 
-def asleep(replicas: int, *, needless: bool, awaited: bool, after: str) -> Decision[ServerReason] | None:
+def asleep(
+    replicas: int, *, needless: bool, awaited: tuple[str, ...], after: str
+) -> Decision[ServerReason] | None:
     """Returns the number of a Server that may sleep; None while its replicas are there for its models.
 
     `replicas` are those of its spec; `needless`: no request needs one, and none has for the time `after`;
-    `awaited`: a Model waits for one.
+    `awaited` are the Models that wait for one.
     """
     if replicas and not needless:
         return None
     if awaited and not replicas:
-        text = "1 replica: a model waits for a place"
+        text = f"1 replica: {_wait(awaited)} for a place"
         return Decision(replicas=1, reason=ServerReason.WAITING, text=text)
     text = f"0 replicas: nobody has asked for its models for {after}; the next request starts one"
     return Decision(replicas=0, reason=ServerReason.ASLEEP, text=text)

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from bailie.api.kinds import Kind
+    from bailie.api.payload_log import SinkRule
     from bailie.control.pass_result import PassResult
     from bailie.kube.client import Client
     from bailie.kube.events import Recorder
@@ -52,9 +53,19 @@ class NamespaceScheduler:
     """One namespace for as long as the process lives; it has an engine only while this process leads."""
 
     def __init__(
-        self, client: Client, recorder: Recorder, agents: AgentService, tracer: Tracer | None = None
+        self,
+        client: Client,
+        recorder: Recorder,
+        agents: AgentService,
+        tracer: Tracer | None = None,
+        *,
+        sinks: SinkRule,
     ) -> None:
-        """Makes spans with `tracer`, None for no spans of the scheduler's own."""
+        """Makes spans with `tracer`, None for no spans of the scheduler's own.
+
+        `sinks` says where payloads may go.
+        """
+        self._sinks = sinks
         self.namespace = namespace = agents.namespace
         self.agents = agents
         self._recorder = recorder
@@ -149,6 +160,7 @@ class NamespaceScheduler:
             publisher=publisher,
             notify=traced.notify if traced else write_notice,
             further=[each.subjects for each in KINDS if each.subjects],
+            sinks=self._sinks,
         )
         writers = {each.kind: each.writer(client, self.namespace, self._recorder) for each in KINDS}
         writer = StatusWriter(self.namespace, self._informers, writers)

@@ -97,7 +97,8 @@ class Scheduler:
         token = TokenFile(settings.token_file)
         self.agents = AgentService(namespace, token, settings.address, self._leads)
         self._tracer = Tracer(names.SCHEDULER, namespace, settings.pod_name)
-        self._home = NamespaceScheduler(client, self._recorder, self.agents, self._tracer)
+        sinks = settings.payload_sinks
+        self._home = NamespaceScheduler(client, self._recorder, self.agents, self._tracer, sinks=sinks)
         self._list = ServedList(client, namespace)
         self._others: dict[str, ServedNamespace] = {}
         self._services = {namespace: self.agents}

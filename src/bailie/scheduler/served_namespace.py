@@ -54,7 +54,7 @@ class ServedNamespace:
     ) -> None:
         self.token = SecretToken(client, namespace)
         self.agents = AgentService(namespace, self.token, settings.address, self.leads)
-        self.scheduler = NamespaceScheduler(client, recorder, self.agents)
+        self.scheduler = NamespaceScheduler(client, recorder, self.agents, sinks=settings.payload_sinks)
         self._client = client
         self._settings = settings
         self._namespace = namespace

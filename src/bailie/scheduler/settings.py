@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
+from bailie.api.payload_log import SinkRule
 from bailie.settings import fields, shared
 from bailie.settings.reader import read
 from bailie.wellknown import limits, logged, ports, variables
@@ -60,6 +61,15 @@ class SchedulerSettings:
             "Where they write it; a file ends at 256 MiB.",
             allowed=f"{logged.STDOUT}, {logged.STDERR} or a file directly in /tmp",
             parse=_access_log_path,
+        ),
+    )
+    payload_sinks: SinkRule = field(
+        default=SinkRule(),
+        metadata=fields.custom(
+            variables.PAYLOAD_SINKS,
+            "Services of other namespaces than a Model's own that its payload log may name as its sink.",
+            allowed="`service.namespace`, `*.namespace` or `*`, separated by commas",
+            parse=SinkRule.parse,
         ),
     )
     endpoints_dir: Path | None = field(default=None, metadata=shared.ENDPOINTS_DIR)
