@@ -183,6 +183,12 @@ COMPONENTS: tuple[Row, ...] = (
     Value("security.controlplane.token.existingSecret", "", "Secret in every served namespace with the control plane's token (key `token`); the chart then makes none.", TEXT),
     Value("security.controlplane.token.value", "", "Text from which the token of each namespace is derived, where charts are rendered without a cluster; at least 32 characters.", TEXT),
     MODEL_SECRETS,
+    Value(
+        "security.payloadSinks",
+        [],
+        "Services of other namespaces to which the payload logs of Models may go: `service.namespace`, `*.namespace` or `*`.",
+        NAMES,
+    ),
     Value("security.envoy.protocol", "PLAINTEXT", "Only PLAINTEXT: end TLS in front of `seldon-mesh`.", _PLAINTEXT_ENVOY),
 )  # fmt: skip
 
