@@ -43,6 +43,7 @@ EXAMPLES = {
     "security.controlplane.token.value": LONG,
     "rights.create": False,
     "controller.podPermissions.allow": ["host", "root"],
+    "security.payloadSinks": ["payloads.logging", "*.observed"],
     "controller.podPermissions.serviceAccounts": ["reader", "writer"],
     "servesNamespaces": ["team-a", "team-b"],
     "monitoring.interval": "45s",

@@ -69,6 +69,12 @@ def test_one_server_is_woken_for_all_that_it_may_take():
     assert seen.waits(demand(), demand("iris", requirements=("gpu",))) == {"c": ("iris", "rose")}
 
 
+def test_a_server_that_was_chosen_first_is_left_out_where_another_does_for_its_models():
+    seen = Namespace(server("a", tags=("x",)), server("b", tags=("x", "y")), server("c", tags=("y",)))
+    either, later = demand("iris", requirements=("x",)), demand("rose", requirements=("y",))
+    assert seen.waits(either, later) == {"b": ("iris", "rose")}
+
+
 WRONG = {
     "a capability that no replica had": {"requirements": ("gpu",)},
     "more memory than any had": {"memory_bytes": 2 * GI},

@@ -50,7 +50,7 @@ def metrics():
             importlib.import_module(".".join(parts))
     found = [family for family in REGISTRY.collect() if family.name.startswith("bailie_")]
     samples = {family.name + suffix for family in found for suffix in _SUFFIXES[family.type]}
-    samples |= {request_exposition.EVENTS, request_exposition.DROPPED}
+    samples |= {request_exposition.EVENTS, request_exposition.DROPPED, request_exposition.LEFT_OUT}
     return samples, {family.name for family in found}
 
 

@@ -100,3 +100,7 @@ def test_a_version_is_held_where_agents_answer_in_the_place_of_all_its_replicas(
 )
 def test_a_version_of_a_pipeline_is_known_by_the_name_of_its_model(name, of_pipeline):
     assert Backend(name, 1, (R0,)).of_pipeline is of_pipeline
+
+
+def test_a_version_that_sleeps_has_the_name_of_its_model():
+    assert Asleep("iris-a.b_12", 7).model == "iris-a.b"

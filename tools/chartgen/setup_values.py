@@ -47,6 +47,8 @@ _PLAINTEXT_CONTROL = choice(
     "PLAINTEXT",
     may=f"PLAINTEXT: {_NO_TLS}, and traffic taken for encrypted would not be; a service mesh encrypts it, and NetworkPolicies bound it",
 )
+_LABEL = "[a-z0-9]([-a-z0-9]*[a-z0-9])?"
+_SINK = rf"^([*]|([*]|{_LABEL})[.]{_LABEL})$"
 _LOG_PATH = Kind(
     "quantity",
     "/dev/stdout, /dev/stderr or a file directly in /tmp",
@@ -187,7 +189,7 @@ COMPONENTS: tuple[Row, ...] = (
         "security.payloadSinks",
         [],
         "Services of other namespaces to which the payload logs of Models may go: `service.namespace`, `*.namespace` or `*`.",
-        NAMES,
+        texts("a list of service.namespace, *.namespace or *", pattern=_SINK),
     ),
     Value("security.envoy.protocol", "PLAINTEXT", "Only PLAINTEXT: end TLS in front of `seldon-mesh`.", _PLAINTEXT_ENVOY),
 )  # fmt: skip
