@@ -19,6 +19,7 @@ from bailie.lifecycle.retry import LONGEST_SECONDS
 from bailie.lifecycle.version import VersionState
 from bailie.placement import ReplicaId
 from bailie.routing.table import Asleep, NotReady, Route
+from bailie.scaling.replicas import PATIENCE_SECONDS
 
 
 class Namespace(Pass):
@@ -450,6 +451,41 @@ def test_a_server_that_brings_no_replica_ends_the_sleep_after_a_while(seen):
     seen.step(WAKE_SECONDS + 1)
     seen.step()
     assert isinstance(seen.entry, NotReady)
+
+
+def test_a_server_that_brings_no_replica_leaves_the_request_to_another_that_may_take_the_model(seen):
+    identity = seen.fall_asleep()
+    another(seen)
+    seen.ask()
+    seen.apply(1, generation=7, manager=SCALER)
+    seen.step()
+    assert numbers(seen) == {"mlserver": 1, "another": 0}
+    seen.step(PATIENCE_SECONDS)
+    assert numbers(seen)["another"] == 1
+    spec = seen.servers["another"]["spec"]
+    seen.servers["another"] = {**seen.servers["another"], "spec": {**spec, "replicas": 1}}
+    there = ReplicaId("another", 0)
+    seen.agents.connect(there, **KEEPS)
+    assert seen.step() == ["load iris_1 another-0"]
+    assert isinstance(seen.entry, Asleep)
+    seen.agents.report("iris", identity, 1, LOADED, replica=there, declared_bytes=0)
+    seen.step()
+    seen.step()
+    assert seen.publisher.backends("iris") == {"iris_1": {"another-0"}}
+
+
+def test_whatever_never_wakes_is_said_so_and_grows_by_no_request(seen):
+    """Its Server waits for a replica, which would be used at once; callers wait no longer."""
+    seen.fall_asleep()
+    seen.ask()
+    seen.apply(1, generation=7, manager=SCALER)
+    seen.step(WAKE_SECONDS + 1)
+    for _ in range(50):
+        seen.step(60)
+        assert isinstance(seen.entry, NotReady)
+        assert numbers(seen) == {"mlserver": 1}
+    assert not seen.engine._models.sleeps
+    assert seen.entry.reason == "ScheduleFailed"
 
 
 KEEP = {
