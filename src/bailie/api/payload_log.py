@@ -36,7 +36,7 @@ _URL = re.compile(
 _REPOSITORY = "/v2/repository"
 """Begins the paths by which a POST has an inference server load or unload a model."""
 _DOMAINS = ((), ("svc",), ("svc", "cluster", "local"))
-_EXAMPLE = "http://payloads.logging:8080/events"
+_EXAMPLE = "http://payloads:8080/events"
 _PLANES = frozenset({names.MESH, names.MESH_BEFORE, names.SCHEDULER, names.ENVOY, names.PIPELINE_GATEWAY})
 """Services of Bailie's in any namespace: Models there would get the payloads, or a scheduler requests in the
 Envoys' name."""

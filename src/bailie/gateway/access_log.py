@@ -32,11 +32,12 @@ FIRST_FAILURE = 400
 LEFT_OUT = "access_log.process_ratelimit.denied"
 """Envoy's counter of the lines that a bucket left out."""
 _OF_CALLER = (
-    "(has(response.code) && (response.code >= 400 ? response.code < 500"
+    "(!has(response.code) || (response.code >= 400 ? response.code < 500"
     # Unknown, DeadlineExceeded, Internal, Unavailable, DataLoss: of servers.
     " : !(has(response.grpc_status) && response.grpc_status in [2, 4, 13, 14, 15])))"
 )
-"""True of failures that a caller can make at will: statuses of 4xx, and those of gRPC like them."""
+"""True of failures that a caller can make at will: statuses of 4xx, those of gRPC like them, and requests
+without a status, whose caller left."""
 _ASKED = "has(upstream.address)"
 
 
