@@ -46,6 +46,14 @@ class Resource(Part):
         return (None if has_errors(found) else parsed), found
 
     @classmethod
+    def parse_without_status(cls, manifest: Mapping[str, Any]) -> tuple[Self | None, list[Problem]]:
+        """Returns what `parse` does of the object without its status.
+
+        Others write a status: a mistake there must not make the spec invalid.
+        """
+        return cls.parse({key: value for key, value in manifest.items() if key != "status"})
+
+    @classmethod
     def _further(cls, manifest: Mapping[str, Any], error: ValidationError) -> list[Problem]:
         """Returns what else is wrong where the fields at fault can be left out: all is told at once."""
         try:

@@ -52,6 +52,12 @@ def test_a_broker_of_the_seldon_config_counts_where_the_operator_looks():
     assert [each.check for each in topics(shared, MoveSource.SELDON_SCOPED)] == ["records"]
 
 
+def test_the_broker_of_a_configuration_that_the_move_sets_aside_counts_no_more():
+    facts = seen_as(PIPELINE, runtime(), config(**BROKERS))
+    moved = replace(facts, cluster=replace(facts.cluster, shared=(config("bailie-home"),)))
+    assert [each.check for each in topics(moved, MoveSource.SELDON_SCOPED)] == ["broker"]
+
+
 @pytest.mark.parametrize("objects", [(), (runtime(),), (runtime(topicPrefix="own"), config(topicPrefix="x"))])
 def test_without_a_broker_topics_are_left_alone(objects):
     assert found_for(*objects) == [("advice", "broker")]

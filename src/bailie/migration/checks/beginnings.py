@@ -11,12 +11,9 @@ from typing import TYPE_CHECKING
 from bailie import delivery
 from bailie.api import kinds
 from bailie.api.model import Model
-from bailie.api.seldon_config import Configuration, SeldonConfig
-from bailie.api.seldon_runtime import SeldonRuntime
 from bailie.control.scaling_rules import rules_of
 from bailie.control.server_rules import server_rules, switch_of
-from bailie.doctor.facts import known
-from bailie.manifests.configuration import effective_configuration
+from bailie.migration.checks.configurations import runtime_of, settings_of
 from bailie.migration.checks.operators import home_of
 from bailie.migration.checks.resources import reference_to, some
 from bailie.migration.facts import annotations_of, name_of
@@ -29,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
     from bailie.api.collector import Collector
+    from bailie.api.seldon_runtime import SeldonRuntime
     from bailie.migration.facts import MoveFacts, Object
 
 _BEGIN = {
@@ -40,7 +38,7 @@ _BEGIN = {
 
 def traces(facts: MoveFacts, source: MoveSource) -> Iterator[PlanFinding]:
     """Yields that traces of requests begin, or that those of Seldon Core end."""
-    runtime, home = _runtime(facts), home_of(facts)
+    runtime, home = runtime_of(facts), home_of(facts)
     if runtime is None or home is None or source not in SELDON_SOURCES:
         return
     operators = {each.home for each in foreign_operators(facts) if each.covers(facts.here.name)}
@@ -59,7 +57,7 @@ def traces(facts: MoveFacts, source: MoveSource) -> Iterator[PlanFinding]:
 
 def scaling(facts: MoveFacts, source: MoveSource) -> Iterator[PlanFinding]:
     """Yields the Servers and the Models whose replicas Bailie's scheduler sets."""
-    runtime, switch = _runtime(facts), switch_of(facts.here.all(kinds.SELDON_RUNTIME))
+    runtime, switch = runtime_of(facts), switch_of(facts.here.all(kinds.SELDON_RUNTIME))
     if runtime is None or source not in SELDON_SOURCES:
         return
     if servers := [
@@ -92,28 +90,14 @@ def annotated(facts: MoveFacts, source: MoveSource) -> Iterator[PlanFinding]:
             yield advice("annotation", subject, text, f"{remedy} takes it off until the move has ended")
 
 
-def _runtime(facts: MoveFacts) -> SeldonRuntime | None:
-    return SeldonRuntime.parse(found)[0] if (found := facts.here.runtime()) is not None else None
-
-
 def _collector(facts: MoveFacts, runtime: SeldonRuntime, homes: Collection[str]) -> Collector | None:
     """Returns the collector of the namespace where an operator in one of these namespaces serves it.
 
     None where no request is traced that its caller does not trace.
     """
-    wanted = runtime.spec.seldon_config
-    named = [each for each in known(facts.cluster.shared) if _is_config(each, wanted, homes)]
-    own = facts.here.get(kinds.SELDON_CONFIG, wanted)
-    found = SeldonConfig.parse((named or [own])[0])[0] if named or own is not None else None
-    base = found.spec.config if found is not None else Configuration()
-    tracing = effective_configuration(runtime.spec.config, base).tracing_config
+    tracing = settings_of(facts, runtime, homes).tracing_config
     collector = tracing.collector if tracing is not None else None
     return collector if collector is not None and collector.ratio else None
-
-
-def _is_config(item: Object, name: str, homes: Collection[str]) -> bool:
-    wanted = (kinds.SELDON_CONFIG.kind, name)
-    return (item["kind"], name_of(item)) == wanted and item["metadata"]["namespace"] in homes
 
 
 def _follows(server: Object) -> bool:
@@ -123,7 +107,7 @@ def _follows(server: Object) -> bool:
 
 def _scaled(facts: MoveFacts) -> Iterator[str]:
     for item in facts.here.all(kinds.MODEL):
-        model, _ = Model.parse({key: value for key, value in item.items() if key != "status"})
+        model, _ = Model.parse_without_status(item)
         rules = rules_of(model, item) if model is not None else None
         if rules is not None and rules.refused is None:
             yield name_of(item)

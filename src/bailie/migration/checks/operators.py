@@ -11,7 +11,7 @@ from bailie.api.kinds import LEASE
 from bailie.doctor.facts import Unknown, known
 from bailie.migration.finding import PlanFinding, advice, blocker, quoted
 from bailie.migration.foreign import foreign_operators
-from bailie.migration.source import MoveSource
+from bailie.migration.source import SELDON_SOURCES, MoveSource
 from bailie.scope.claim import CLAIM_LEASE, claim_of
 from bailie.wellknown import names
 
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from bailie.migration.facts import MoveFacts
     from bailie.migration.foreign import ForeignOperator
 
-_SELDON = frozenset({MoveSource.SELDON_CENTRAL, MoveSource.SELDON_SCOPED})
 _INSTALL = (
     f"helm install seldon-core-v2-setup ./charts/seldon-core-v2-setup --namespace {names.LOCAL_NAMESPACE} "
     f'--create-namespace --set controller.watchNamespaces="{{{names.LOCAL_NAMESPACE}}}"'
@@ -108,7 +107,7 @@ def foreign(facts: MoveFacts, source: MoveSource) -> Iterator[PlanFinding]:
     if isinstance(facts.cluster.upstream, Unknown):
         text = f"operators of Seldon Core's in other namespaces cannot be seen: {facts.cluster.upstream.why}"
         remedy = "run the plan with an account that may list Deployments in all namespaces"
-        make = blocker if source in _SELDON else advice
+        make = blocker if source in SELDON_SOURCES else advice
         yield make("foreign-operator", f"Namespace {facts.here.name}", text, remedy)
     for operator in foreign_operators(facts):
         if operator.at_work and operator.covers(facts.here.name):
@@ -122,7 +121,7 @@ def _acting(operator: ForeignOperator, namespace: str, source: MoveSource) -> Pl
     if not operator.told:
         text = f"which namespaces {its} serves cannot be told from its flags; it may act in {namespace}"
         return blocker("foreign-operator", subject, text, stop)
-    if source not in _SELDON:
+    if source not in SELDON_SOURCES:
         text = f"{its} serves {namespace} as Bailie's does"
         return blocker("foreign-operator", subject, text, stop)
     if namespace == operator.home:

@@ -11,14 +11,13 @@ from bailie.api import kinds
 from bailie.migration.checks.resources import reference_to, some
 from bailie.migration.facts import annotations_of, labels_of
 from bailie.migration.finding import PlanFinding, advice, blocker, quoted
-from bailie.migration.source import MoveSource
+from bailie.migration.source import SELDON_SOURCES, MoveSource
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from bailie.migration.facts import MoveFacts, Object
 
-_SELDON = frozenset({MoveSource.SELDON_CENTRAL, MoveSource.SELDON_SCOPED})
 _CHANGED = (kinds.SELDON_RUNTIME, kinds.SERVICE, kinds.ROLE, kinds.ROLE_BINDING, kinds.CONFIG_MAP)
 """Kinds whose objects every move changes."""
 _CHANGED_IN_PLACE = (kinds.SERVER, kinds.STATEFUL_SET, kinds.DEPLOYMENT)
@@ -32,7 +31,7 @@ def gitops(facts: MoveFacts, source: MoveSource) -> Iterator[PlanFinding]:
     if source in {MoveSource.MOVED, MoveSource.NOTHING}:
         return
     found: dict[tuple[str, str], list[str]] = {}
-    for kind in (*_CHANGED, *(_CHANGED_IN_PLACE if source in _SELDON else ())):
+    for kind in (*_CHANGED, *(_CHANGED_IN_PLACE if source in SELDON_SOURCES else ())):
         for item in facts.here.all(kind):
             if owner := tool_of(item):
                 found.setdefault(owner, []).append(reference_to(item))
@@ -68,7 +67,7 @@ def releases(facts: MoveFacts, source: MoveSource) -> Iterator[PlanFinding]:
             text = f"revision {revision} is {state}: Helm refuses further changes of the release"
             remedy = f"helm rollback {name} --namespace {place}, or wait for the command that runs"
             yield blocker("release", f"Helm release {place}/{name}", text, remedy)
-    if source not in _SELDON:
+    if source not in SELDON_SOURCES:
         return
     owners: dict[str, list[str]] = {}
     for kind in (kinds.SELDON_RUNTIME, kinds.SERVER):

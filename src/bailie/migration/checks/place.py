@@ -14,7 +14,7 @@ from bailie.migration.errors import DamagedRecord
 from bailie.migration.facts import labels_of, name_of
 from bailie.migration.finding import PlanFinding, advice, blocker
 from bailie.migration.record import record_in
-from bailie.migration.source import MoveSource
+from bailie.migration.source import SELDON_SOURCES, MoveSource
 from bailie.wellknown import labels, names
 
 if TYPE_CHECKING:
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from bailie.migration.facts import MoveFacts
 
 _WORKLOADS = (names.SCHEDULER, names.ENVOY)
-_SELDON = frozenset({MoveSource.SELDON_CENTRAL, MoveSource.SELDON_SCOPED})
 
 
 def existence(facts: MoveFacts, source: MoveSource) -> Iterator[PlanFinding]:
@@ -42,7 +41,7 @@ def existence(facts: MoveFacts, source: MoveSource) -> Iterator[PlanFinding]:
 
 def taken_names(facts: MoveFacts, source: MoveSource) -> Iterator[PlanFinding]:
     """Yields objects of somebody else's under names that the move needs."""
-    before = facts.here.get(kinds.SERVICE, names.MESH_BEFORE) if source in _SELDON else None
+    before = facts.here.get(kinds.SERVICE, names.MESH_BEFORE) if source in SELDON_SOURCES else None
     if before is not None and labels_of(before).get(labels.MANAGED_BY) != MANAGED_BY:
         text = "a Service of this name leads to the mesh that is left, and this object is not Bailie's"
         remedy = f"kubectl delete service {names.MESH_BEFORE} --namespace {facts.here.name}, if it may go"

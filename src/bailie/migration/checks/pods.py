@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING, Any
 from bailie.api import kinds
 from bailie.api.server import Server
 from bailie.api.server_config import ServerConfig
-from bailie.doctor.facts import known
 from bailie.manifests.artifact_volumes import RCLONE, patch_warnings
 from bailie.manifests.checks import template_problems
 from bailie.manifests.fences import Fence, forbidden
 from bailie.manifests.objects import is_ours
 from bailie.manifests.server import server_origin, server_workload
+from bailie.migration.checks.configurations import bailies_homes, configurations
 from bailie.migration.checks.resources import reference_to, some
 from bailie.migration.facts import annotations_of, labels_of, name_of, spec_of, status_of
 from bailie.migration.finding import PlanFinding, advice, blocker
-from bailie.migration.source import MoveSource
+from bailie.migration.source import SELDON_SOURCES, MoveSource
 from bailie.scope.claim import TERM_ANNOTATION
 from bailie.wellknown import labels, names
 
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
     from bailie.migration.facts import MoveFacts, Object
 
-_SELDON = frozenset({MoveSource.SELDON_CENTRAL, MoveSource.SELDON_SCOPED})
 _UNPULLED = frozenset({"ImagePullBackOff", "ErrImagePull", "InvalidImageName", "ErrImageNeverPull"})
 _AGENT = "agent"
 
@@ -47,7 +46,7 @@ def images(facts: MoveFacts, source: MoveSource) -> Iterator[PlanFinding]:  # no
 
 def deployments(facts: MoveFacts, source: MoveSource) -> Iterator[PlanFinding]:
     """Yields Servers that Seldon Core runs as Deployments, which no step can take over."""
-    for server in facts.here.all(kinds.SERVER) if source in _SELDON else ():
+    for server in facts.here.all(kinds.SERVER) if source in SELDON_SOURCES else ():
         found = facts.here.get(kinds.DEPLOYMENT, name_of(server))
         if found is not None and not is_ours(found):
             text = (
@@ -95,11 +94,11 @@ def strays(facts: MoveFacts, source: MoveSource) -> Iterator[PlanFinding]:  # no
 def templates(facts: MoveFacts, source: MoveSource) -> Iterator[PlanFinding]:
     """Yields patches of pods that Bailie takes over, ignores or refuses; only where it does not run them
     yet."""
-    if source not in _SELDON:
+    if source not in SELDON_SOURCES:
         return
     configs = _configs(facts)
     for manifest in facts.here.all(kinds.SERVER):
-        server, _ = Server.parse({**manifest, "status": {}})
+        server, _ = Server.parse_without_status(manifest)
         if server is None:
             continue
         yield from _taken_over(manifest)
@@ -132,15 +131,9 @@ def _unfit(manifest: Object, server: Server, config: ServerConfig) -> Iterator[P
 
 
 def _configs(facts: MoveFacts) -> Mapping[str, ServerConfig]:
-    """Returns the ServerConfigs that Bailie would use after a move: those of its operators, else the
-    namespace's own; a move puts aside those of the same names."""
-    homes = {each.home for each in known(facts.cluster.installations)}
-    shared = [
-        each
-        for each in known(facts.cluster.shared)
-        if each["kind"] == kinds.SERVER_CONFIG.kind and each["metadata"]["namespace"] in homes
-    ]
-    parsed = (ServerConfig.parse(each)[0] for each in (*facts.here.all(kinds.SERVER_CONFIG), *shared))
+    """Returns the ServerConfigs that Bailie would use after a move, without those that have mistakes."""
+    found = configurations(facts, kinds.SERVER_CONFIG, bailies_homes(facts)).values()
+    parsed = (ServerConfig.parse_without_status(each)[0] for each in found)
     return {each.metadata.name: each for each in parsed if each is not None}
 
 

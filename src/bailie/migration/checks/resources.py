@@ -15,7 +15,7 @@ from bailie.api.names import LONGEST_LABEL
 from bailie.api.registry import parse
 from bailie.api.resource import NO_EFFECT
 from bailie.api.storage import REFUSED
-from bailie.doctor.facts import known
+from bailie.migration.checks.configurations import bailies_homes, configurations
 from bailie.migration.facts import name_of, spec_of
 from bailie.migration.finding import PlanFinding, advice, blocker, quoted
 from bailie.migration.serving import SERVING, says_ready
@@ -102,7 +102,7 @@ def without_gateway(facts: MoveFacts, source: MoveSource) -> Iterator[PlanFindin
             f"the override of {names.PIPELINE_GATEWAY} leaves out the gateways that Bailie's pipelines run on"
         )
         remedy = f"kubectl edit seldonruntime {name_of(runtime)} --namespace {facts.here.name}"
-        seldons = source in {MoveSource.SELDON_CENTRAL, MoveSource.SELDON_SCOPED}
+        seldons = source in SELDON_SOURCES
         yield (blocker if seldons else advice)(
             "not-run", subject, text, f"{remedy}; take disable and replicas out"
         )
@@ -123,7 +123,7 @@ def deletions(facts: MoveFacts, source: MoveSource) -> Iterator[PlanFinding]:
                 yield blocker("deletion", reference_to(item), text, f"{remedy}--namespace {facts.here.name}")
             elif FINALIZERS & set(finalizers):
                 held.setdefault(kind.kind, []).append(name_of(item))
-    if held and source in {MoveSource.SELDON_CENTRAL, MoveSource.SELDON_SCOPED}:
+    if held and source in SELDON_SOURCES:
         counted = ", ".join(f"{len(each)} {kind_name}s" for kind_name, each in held.items())
         text = f"{counted} carry finalizers of Seldon Core's operator; the end of the move takes them off"
         subject = f"Namespace {facts.here.name}"
@@ -161,18 +161,16 @@ def references(facts: MoveFacts, source: MoveSource) -> Iterator[PlanFinding]:
 
 def _configurations(facts: MoveFacts, source: MoveSource) -> Iterator[PlanFinding]:
     """Yields objects whose configuration is neither here nor where the operator of after the move looks."""
-    homes = {each.home for each in known(facts.cluster.installations)} if source in SELDON_SOURCES else set()
-    shared = {
-        (each["kind"], name_of(each))
-        for each in known(facts.cluster.shared)
-        if not homes or each["metadata"]["namespace"] in homes
+    homes, runtime = (bailies_homes(facts) if source in SELDON_SOURCES else None), facts.here.runtime()
+    found = {
+        kind: configurations(facts, kind, homes or None)
+        for kind in (kinds.SERVER_CONFIG, kinds.SELDON_CONFIG)
     }
-    runtime = facts.here.runtime()
     wanted = [(each, kinds.SERVER_CONFIG, "serverConfig") for each in facts.here.all(kinds.SERVER)]
     wanted += [(runtime, kinds.SELDON_CONFIG, "seldonConfig")] if runtime is not None else []
     for item, kind, field in wanted:
         config = spec_of(item).get(field)
-        if config and (kind.kind, config) not in shared and _lacks(facts, kind, config):
+        if config and config not in found[kind] and kind.kind not in facts.here.unread:
             text = f"the {kind.kind} {config} is neither in the namespace nor beside Bailie's operator"
             remedy = (
                 f"kubectl get {kind.plural} --all-namespaces --field-selector metadata.name={quoted(config)}"

@@ -16,15 +16,15 @@ from bailie.migration.facts import labels_of, name_of, spec_of, status_of
 from bailie.migration.finding import PlanFinding, advice, blocker
 from bailie.migration.requests import memory_of, processors_of
 from bailie.migration.seldon.interruption import seconds_for
-from bailie.migration.source import MoveSource
+from bailie.migration.source import SELDON_SOURCES
 from bailie.wellknown import labels
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from bailie.migration.facts import MoveFacts, Object
+    from bailie.migration.source import MoveSource
 
-_SELDON = frozenset({MoveSource.SELDON_CENTRAL, MoveSource.SELDON_SCOPED})
 _MEMORY = ("requests.memory", "memory", "limits.memory")
 _PROCESSORS = ("requests.cpu", "cpu", "limits.cpu")
 _PODS = ("pods", "count/pods")
@@ -47,7 +47,7 @@ def room_for_copies(facts: MoveFacts) -> dict[str, int]:
 
 def machines(facts: MoveFacts, source: MoveSource) -> Iterator[PlanFinding]:
     """Yields that the cluster lacks memory or processors for a second copy of the servers."""
-    if source not in _SELDON:
+    if source not in SELDON_SOURCES:
         return
     bytes_of, free = room_for_copies(facts), facts.cluster.free_memory
     if isinstance(free, Unknown) and any(bytes_of.values()):
@@ -104,8 +104,8 @@ def quotas(facts: MoveFacts, source: MoveSource) -> Iterator[PlanFinding]:
 
 def _wanted(facts: MoveFacts, source: MoveSource, joined: Callable[[Iterable[int]], int]) -> dict[str, int]:
     """Returns the requests of the new runtime with copies of the servers, of all or of the largest."""
-    copies = server_sets(facts) if source in _SELDON else {}
-    pods = (_MESH_PODS if source in _SELDON else 1) + joined([0, *map(_replicas, copies.values())])
+    copies = server_sets(facts) if source in SELDON_SOURCES else {}
+    pods = (_MESH_PODS if source in SELDON_SOURCES else 1) + joined([0, *map(_replicas, copies.values())])
     found = dict.fromkeys(_PODS, pods)
     for resources, of in ((_MEMORY, memory_of), (_PROCESSORS, processors_of)) if copies else ():
         found |= dict.fromkeys(resources, joined([0, *_of_copies(facts, of).values()]))
@@ -116,7 +116,7 @@ def _short(
     facts: MoveFacts, quota: Object, source: MoveSource, numbers: str, *, one_fits: bool
 ) -> PlanFinding:
     remedy = f"kubectl edit resourcequota {name_of(quota)} --namespace {quota['metadata']['namespace']}"
-    if source not in _SELDON:
+    if source not in SELDON_SOURCES:
         text = numbers % "the namespace's own scheduler needs"
         return blocker("quota", reference_to(quota), text, remedy)
     text = numbers % "second copies and the new runtime need"
@@ -141,7 +141,7 @@ def _price(facts: MoveFacts) -> str:
 
 def budgets(facts: MoveFacts, source: MoveSource) -> Iterator[PlanFinding]:
     """Yields disruption budgets of others for pods of Servers, which get one of Bailie's."""
-    if source not in _SELDON:
+    if source not in SELDON_SOURCES:
         return
     for budget in facts.here.all(kinds.POD_DISRUPTION_BUDGET):
         selector = (spec_of(budget).get("selector") or {}).get("matchLabels") or {}
@@ -179,7 +179,7 @@ def _is_replaced(facts: MoveFacts, target: Object, source: MoveSource) -> bool:
     seen = facts.here.get(kind, str(target.get("name")))
     owners = seen["metadata"].get("ownerReferences") or () if seen is not None else ()
     of_seldon = any(str(each.get("apiVersion", "")).startswith(kinds.MLOPS_GROUP) for each in owners)
-    return source in _SELDON and (of_seldon or target.get("name") in server_sets(facts))
+    return source in SELDON_SOURCES and (of_seldon or target.get("name") in server_sets(facts))
 
 
 def _pause(kind: str, item: Object, namespace: str) -> str:
