@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bailie.api.texts import shown
+from bailie.api.texts import abridged, shown
 
 
 @given(st.text(max_size=300), st.integers(1, 250))
@@ -18,3 +19,16 @@ def test_what_is_printable_stays():
     assert shown("Größe 5") == "Größe 5"
     assert shown("a\nb\x1b[2J") == "a\\u000ab\\u001b[2J"
     assert shown("abcdef", 3) == "abc…"
+
+
+@pytest.mark.parametrize(
+    ("number", "between", "said"),
+    [
+        (0, ", ", ""),
+        (2, ", ", "a, b"),
+        (3, ", ", "a, b and 1 more"),
+        (5, "; ", "a; b; and 3 more"),
+    ],
+)
+def test_of_a_long_list_the_first_are_said_and_the_others_counted(number: int, between: str, said: str):
+    assert abridged("abcde"[:number], 2, between) == said

@@ -14,7 +14,9 @@ from datetime import datetime  # noqa: TC003 - dataclasses read their annotation
 from typing import TYPE_CHECKING
 
 from bailie.agent.load_order import LoadLimits, LoadVerdict, Rank, UnderWay, verdict, wait_seconds
+from bailie.api.texts import abridged
 from bailie.kube.clock import utc_now
+from bailie.wellknown.versions import model_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
@@ -155,10 +157,9 @@ class LoadQueue:
         oldest = sorted(self._under_way, key=lambda each: each.begun)
         named = [
             f"{model_of(each.server_name)}, which has been {self._doing} since {each.since:%H:%M:%SZ}"
-            for each in oldest[:NAMED]
+            for each in oldest
         ]
-        rest = len(oldest) - len(named)
-        return "; ".join(named) + (f"; and {rest} more" if rest else "")
+        return abridged(named, NAMED, "; ")
 
 
 @contextmanager
@@ -169,8 +170,3 @@ def said_after(say: Say, text: str, seconds: float = TELL_SECONDS) -> Iterator[N
         yield
     finally:
         telling.cancel()
-
-
-def model_of(server_name: str) -> str:
-    """Returns the Model's name of a version."""
-    return server_name.rpartition("_")[0]

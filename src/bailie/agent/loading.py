@@ -24,6 +24,7 @@ from bailie.agent.metrics import STAGE_SECONDS
 from bailie.agent.repository.server_words import ServerWords, read_filenames
 from bailie.agent.store import VersionRecord
 from bailie.agent.threads import in_thread
+from bailie.api.texts import counted
 from bailie.lifecycle.retry import LONGEST_SECONDS, MOST_DEATHS, given_up
 
 if TYPE_CHECKING:
@@ -231,8 +232,7 @@ class Loading:
             if given_up(deaths)
             else f"it is tried again in {LONGEST_SECONDS / 60:.0f} minutes, and given up after {MOST_DEATHS}"
         )
-        times = "time" if deaths == 1 else "times"
-        told = f"{happened} while it was loading this version ({deaths} {times}; {then})"
+        told = f"{happened} while it was loading this version ({counted(deaths, 'time')}; {then})"
         log.error("load ended the server", server_name=record.server_name, deaths=deaths, error=error.message)
         return LoadFailed(error.reason, told, deaths)
 

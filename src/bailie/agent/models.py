@@ -21,6 +21,7 @@ from bailie.agent.model_state import NOT_RESPONDING, BringBack, ReloadLost, Slot
 from bailie.agent.version_work import LATE_SECONDS, VersionWork
 from bailie.lifecycle.copies import CopyState
 from bailie.tracing.context import UNTRACED
+from bailie.wellknown.versions import server_name_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
@@ -158,7 +159,7 @@ class Models:
     def submit(self, command: agent_pb2.Load | agent_pb2.Unload) -> None:
         """Accepts a command, in place of an earlier one for the same version that has not begun."""
         version = command.version
-        name = f"{version.name}_{version.number}"
+        name = server_name_of(version.name, version.number)
         slot = self._slots.get(name)
         if isinstance(command, agent_pb2.Unload):
             self._loader.forget(version.identity)
@@ -177,7 +178,7 @@ class Models:
 
     def evict(self, command: agent_pb2.Evict) -> None:
         """Handles the scheduler's permission to evict. A permission for an older announcement is ignored."""
-        slot = self._slots.get(f"{command.version.name}_{command.version.number}")
+        slot = self._slots.get(server_name_of(command.version.name, command.version.number))
         is_current = (
             slot is not None
             and slot.state is CopyState.EVICTING

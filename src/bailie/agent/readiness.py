@@ -19,6 +19,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from bailie.api.texts import abridged
+
 if TYPE_CHECKING:
     from collections.abc import Callable
     from collections.abc import Set as AbstractSet
@@ -71,7 +73,7 @@ class Readiness:
         now = self.clock()
         self._look(now)
         if self._left and not (self.serves() and now - self._ended_at >= PATIENCE_SECONDS):
-            return f"models are being loaded: {_named(self._left)}"
+            return f"models are being loaded: {abridged(sorted(self._left), _NAMED)}"
         return None if self._complete else "the scheduler may yet say what to load"
 
     def _look(self, now: float) -> None:
@@ -89,9 +91,3 @@ class Readiness:
         self._left = frozenset(self._begun_with & loads)
         if left - self._left or self._left - left:
             self._ended_at = now
-
-
-def _named(versions: AbstractSet[str]) -> str:
-    names = sorted(versions)
-    rest = len(names) - _NAMED
-    return ", ".join(names[:_NAMED]) + (f" and {rest} more" if rest > 0 else "")

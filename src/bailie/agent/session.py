@@ -22,6 +22,7 @@ from bailie.agent.metrics import SESSION_OPEN
 from bailie.api.collector import read_collector
 from bailie.kube.discovery import Resolver, Unresolved
 from bailie.kube.token import NAMESPACE_KEY, TokenFile
+from bailie.wellknown.versions import server_name_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -307,7 +308,7 @@ class SchedulerSession:
     def _obey(self, command: agent_pb2.Load | agent_pb2.Unload | agent_pb2.Evict) -> None:
         if self._is_old(command.epoch):
             return
-        name = f"{command.version.name}_{command.version.number}"
+        name = server_name_of(command.version.name, command.version.number)
         log.info(
             "command taken", command=type(command).__name__.lower(), server_name=name, epoch=command.epoch
         )

@@ -28,6 +28,7 @@ from bailie.agent.files import read_text, write_text
 from bailie.api.names import LONGEST_LABEL, MODEL_NAME
 from bailie.api.texts import shown
 from bailie.lifecycle.signature import Signature  # noqa: TC001 - msgspec reads the annotations of records
+from bailie.wellknown.versions import server_name_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -60,7 +61,7 @@ class VersionRecord:
     @property
     def server_name(self) -> str:
         """The version's name on the inference server."""
-        return f"{self.name}_{self.number}"
+        return server_name_of(self.name, self.number)
 
     @property
     def counted_bytes(self) -> int:

@@ -1,4 +1,12 @@
-"""Texts of strangers in messages for people: nothing in them that a terminal obeys."""
+"""Texts of strangers and lists in messages for people: bounded, and nothing that a terminal obeys."""
+
+from __future__ import annotations
+
+from itertools import islice
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
 
 _SHOWN = 200
 
@@ -12,6 +20,13 @@ def shown(text: str, longest: int = _SHOWN) -> str:
 def printable(text: str) -> str:
     """Returns the text with unprintable characters escaped, but for the ends of lines."""
     return "\n".join("".join(map(_escaped, line)) for line in text.split("\n"))
+
+
+def abridged(texts: Collection[str], most: int, between: str = ", ") -> str:
+    """Returns the first `most` texts and the number of the others: `a, b and 3 more`, `a; b; and 3 more`."""
+    rest = len(texts) - most
+    first = between.join(islice(texts, most))
+    return first if rest <= 0 else f"{first}{' ' if between == ', ' else between}and {rest} more"
 
 
 def counted(number: int, noun: str) -> str:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from bailie.api.texts import counted
 from bailie.cli.cluster import Kubeconfig, Namespace, StateDir, connected, run, state_directory
 from bailie.cli.logging import LogLevel, set_up_logging
 from bailie.cli.output import ExitCode, Output, console, fail, failures_explained, print_json, say
@@ -257,18 +258,16 @@ def _parts_of(namespace: dict[str, Any]) -> Iterator[tuple[str, bool, str]]:
         detail = pod["message"] or namespace["inference"]["http"] or "no address outside of the cluster"
         yield f"envoy {pod['pod']}", pod["ready"], detail
     for server in namespace["servers"]:
-        loaded = f"{_count(server['replicas'], 'replica')}, {_count(server['loadedModels'], 'model')} loaded"
+        loaded = (
+            f"{counted(server['replicas'], 'replica')}, {counted(server['loadedModels'], 'model')} loaded"
+        )
         yield f"server {server['name']}", server["ready"], server["message"] or loaded
     for model in namespace["models"]:
-        detail = model["message"] or _count(model["availableReplicas"], "replica")
+        detail = model["message"] or counted(model["availableReplicas"], "replica")
         yield f"model {model['name']}", model["ready"], detail
     for kind in ("pipeline", "experiment"):
         for each in namespace[f"{kind}s"]:
             yield f"{kind} {each['name']}", each["ready"], each["message"] or each["reason"]
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def _print_status(value: dict[str, Any]) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from bailie.api.texts import abridged
 from bailie.cli.cluster import Kubeconfig, Namespace, StateDir, run
 from bailie.cli.infer import read_request
 from bailie.cli.output import ExitCode, Output, fail, print_json, say
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from bailie.local.dry_run import DryRun, StepModel
 
 _MOST_SECONDS = 60.0
+_SHOWN = 5
 
 
 def run_dry(
@@ -109,8 +111,7 @@ def _stubs(plan: PipelinePlan, given: Iterable[str]) -> dict[str, StepModel]:
 def _say_echoes(plan: PipelinePlan, stubs: Mapping[str, StepModel]) -> None:
     echoes = [step for step in plan.steps if step not in stubs]
     if echoes:
-        named = ", ".join(echoes[:5]) + (f" and {len(echoes) - 5} more" if len(echoes) > 5 else "")
-        say(f"note: without a stub, {named} answer with their inputs (--stub, --through)")
+        say(f"note: without a stub, {abridged(echoes, _SHOWN)} answer with their inputs (--stub, --through)")
 
 
 async def _run(

@@ -145,7 +145,7 @@ def plans_of(manifests: Sequence[dict[str, Any]]) -> dict[str, PipelinePlan]:
     from bailie.api.pipeline import Pipeline
     from bailie.dataflow import compile_pipeline
 
-    parsed = [Pipeline.parse({k: v for k, v in each.items() if k != "status"})[0] for each in manifests]
+    parsed = [Pipeline.parse_without_status(each)[0] for each in manifests]
     compiled = {each.metadata.name: compile_pipeline(each).plan for each in parsed if each is not None}
     return {name: plan for name, plan in compiled.items() if plan is not None}
 

@@ -16,6 +16,7 @@ from bailie.control.delivery_rules import hand_of
 from bailie.delivery import Delivery, DeliveryPhase, DeliveryState
 from bailie.delivery.progress import Hand
 from bailie.routing.requests import RequestOutcomes
+from bailie.wellknown.versions import model_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -197,7 +198,7 @@ def _grown(known: _Known, outcomes: Outcomes) -> tuple[RequestOutcomes, RequestO
         grown = found.since(before.get((route, name), RequestOutcomes()))
         if known.version and name == known.version.name:
             candidate += grown
-        elif name.rpartition("_")[0] == known.names.default:
+        elif model_of(name) == known.names.default:
             default += grown
     return candidate, default
 

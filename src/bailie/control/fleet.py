@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from bailie.control.agent_port import EvictCommand, UnloadCommand
 from bailie.lifecycle.copies import CopyState, next_state, report_of
+from bailie.wellknown.versions import server_name_of
 
 if TYPE_CHECKING:
     from bailie.control.agent_port import Agents, Command, ConnectedReplica, LoadCommand, ModelReport
@@ -39,7 +40,7 @@ class CopyId(NamedTuple):
     @property
     def name(self) -> str:
         """The name by which the inference server knows the version."""
-        return f"{self.version.model}_{self.number}"
+        return server_name_of(self.version.model, self.number)
 
 
 @dataclass(frozen=True, slots=True)

@@ -124,7 +124,7 @@ def _signature(found: Contribution | None) -> Signature | None:
 
 def _graph_of(manifest: Mapping[str, Any]) -> _Graph:
     """Returns the graph as far as it can be read: mistakes are found with the version."""
-    pipeline, _ = Pipeline.parse({key: value for key, value in manifest.items() if key != "status"})
+    pipeline, _ = Pipeline.parse_without_status(manifest)
     plan = compile_pipeline(pipeline).plan if pipeline is not None else None
     return _Graph(_steps_of(manifest), model_edges(plan) if plan is not None else None)
 

@@ -107,10 +107,8 @@ def parse_version(manifest: Manifest) -> WantedModel:
     metadata = manifest["metadata"]
     name = metadata["name"].removesuffix(PIPELINE_ENDING)
     own = {**metadata, "name": name}
-    pipeline, found = Pipeline.parse(
-        {key: value for key, value in manifest.items() if key not in ("status", WAY_ROUND)}
-        | {"metadata": own}
-    )
+    body = {key: value for key, value in manifest.items() if key != WAY_ROUND}
+    pipeline, found = Pipeline.parse_without_status({**body, "metadata": own})
     if pipeline is not None:
         compiled = compile_pipeline(pipeline)
         found = [*compiled.errors, *compiled.warnings]

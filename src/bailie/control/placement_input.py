@@ -77,7 +77,7 @@ def _wanted_ordinals(manifest: Mapping[str, Any]) -> range:
     """
     if manifest["metadata"].get("deletionTimestamp"):
         return range(0)
-    server, _ = ServerResource.parse({key: value for key, value in manifest.items() if key != "status"})
+    server, _ = ServerResource.parse_without_status(manifest)
     if server is None:
         first = _first_told(manifest)
         return range(first, first + (running_replicas(manifest) or 1))

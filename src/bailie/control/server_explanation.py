@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
-from bailie.api.texts import counted
+from bailie.api.texts import abridged, counted
 from bailie.placement.words import amount
 
 if TYPE_CHECKING:
@@ -78,8 +78,7 @@ def _line(server: Server, each: dict[str, Any]) -> str:
     told = f"{server.name}-{each['number']} {each['state']}"
     names = each["models"]
     if names:
-        more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
-        told += f", has {counted(len(names), 'model')}: {', '.join(names[:MOST_NAMED])}{more}"
+        told += f", has {counted(len(names), 'model')}: {abridged(names, MOST_NAMED)}"
     if each["memoryBytes"]:
         told += f"; {amount(each['usedBytes'])} of {amount(each['memoryBytes'])} used"
     return told

@@ -111,10 +111,9 @@ def _parsed(manifest: Mapping[str, Any], but: str = "") -> Server | None:
     A number that the scheduler has written is no mistake of the person who raises `minReplicas` later.
     """
     spec = manifest.get("spec")
-    found = {key: value for key, value in manifest.items() if key != "status"}
     if but and isinstance(spec, dict):
-        found["spec"] = {key: value for key, value in spec.items() if key != but}
-    return Server.parse(found)[0]
+        manifest = {**manifest, "spec": {key: value for key, value in spec.items() if key != but}}
+    return Server.parse_without_status(manifest)[0]
 
 
 def slept(manifest: Mapping[str, Any]) -> bool:

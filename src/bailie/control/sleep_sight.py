@@ -1,6 +1,6 @@
 """The part of a namespace that decides which Servers and Models sleep, gathered in one pass.
 
-Called by the engine for `sleeping_servers`. Only counts: of the copies, those on Servers that may sleep.
+Called by the engine for `sleeping_servers`. Of the copies it looks at those on Servers that may sleep alone.
 """
 
 from __future__ import annotations
@@ -33,10 +33,7 @@ MOST_TRIES = 10
 
 
 class SleepLook:
-    """The Servers and Models that sleep, as each pass finds them.
-
-    `sleeping` are the decisions; the other arguments are those of the engine.
-    """
+    """The Servers and Models that sleep, as each pass finds them; `sleeping` decides which."""
 
     def __init__(self, models: ModelSubjects, routes: Routes, publisher: Publisher, objects: Objects) -> None:
         self.sleeping = SleepingServers(models.sleeps)

@@ -13,6 +13,7 @@ from math import inf
 from typing import TYPE_CHECKING
 
 from bailie.routing.table import Asleep
+from bailie.wellknown.versions import server_name_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -182,7 +183,7 @@ def _sleep(
 
     Its entry is one for which data planes keep requests, if there is one: so a former leader named it.
     """
-    version = f"{wanted.name}_{sight.number(wanted)}"
+    version = server_name_of(wanted.name, sight.number(wanted))
     period = asked.get(version, -1)
     known = period >= since - SLACK_SECONDS
     return Sleep(server, wanted.identity, Asleep(version, period if known else int(sight.wall)))

@@ -93,9 +93,9 @@ class WantedExperiment:
 
 
 def parse_experiment(manifest: Manifest) -> WantedExperiment:
-    """Returns the Experiment parsed without its status: a mistake in that must not make its spec invalid."""
+    """Returns the Experiment, with its mistakes."""
     metadata = manifest["metadata"]
-    experiment, found = Experiment.parse({key: value for key, value in manifest.items() if key != "status"})
+    experiment, found = Experiment.parse_without_status(manifest)
     delivery, more = wanted_delivery(experiment.spec, manifest) if experiment else (None, ())
     found += more
     refused = _refused(experiment.spec if experiment else None, found)

@@ -95,12 +95,12 @@ def own_name(manifest: Manifest) -> bool:
 
 
 def parse_model(manifest: Manifest, sinks: SinkRule = EVERY_SINK) -> WantedModel:
-    """Returns the Model parsed without its status: a mistake in the status must not make its spec invalid.
+    """Returns the Model, with its mistakes.
 
     `sinks` are those where payloads may go; by default any, for readers who send none.
     """
     metadata = manifest["metadata"]
-    model, found = Model.parse({key: value for key, value in manifest.items() if key != "status"})
+    model, found = Model.parse_without_status(manifest)
     log = model.payload_log if model else None
     refusal = sinks.refusal(log, metadata.get("namespace") or "default") if log else None
     found = [*found, refusal] if refusal else found

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bailie.api.texts import shown
+from bailie.api.texts import abridged, shown
 from bailie.dataflow.events import FailCode
 
 if TYPE_CHECKING:
@@ -63,5 +63,4 @@ def no_part(pipeline: str) -> str:
 
 def shortened(parts: Collection[str], between: str) -> str:
     """Returns the first parts as a list for people, with the number of the others."""
-    more = f"{between}and {len(parts) - _SHOWN} more" if len(parts) > _SHOWN else ""
-    return between.join([*parts][:_SHOWN]) + more
+    return abridged(parts, _SHOWN, between)

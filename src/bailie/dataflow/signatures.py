@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import partial
-from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
+from bailie.api.texts import abridged
 from bailie.lifecycle.signature import Mismatch, SignatureFindings, tensor_name
 
 if TYPE_CHECKING:
@@ -174,6 +174,4 @@ def _missing(name: str) -> str:
 
 
 def _named(tensors: Tensors) -> str:
-    names = [tensor_name(each) for each in islice(tensors, _MOST_NAMED)]
-    more = f" and {len(tensors) - _MOST_NAMED} more" if len(tensors) > _MOST_NAMED else ""
-    return f"{', '.join(names)}{more}"
+    return abridged([tensor_name(each) for each in tensors], _MOST_NAMED)

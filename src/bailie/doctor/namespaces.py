@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from bailie.api.seldon_config import SCHEDULER
+from bailie.api.texts import counted
 from bailie.doctor.facts import Unknown, known
 from bailie.doctor.finding import Finding, error, ok, unknown, warning
 from bailie.scope.central import namespace_of
@@ -182,12 +183,12 @@ def _models(facts: Facts, seen: NamespaceFacts) -> Iterator[Finding]:
     if _is_unserved(facts, seen):
         names = _names(seen.models)
         home = next((each.home for each in known(facts.installations)), "")
-        text = f"no operator serves the {_count(seen.models, 'Model')} of {seen.name} ({names}): "
+        text = f"no operator serves the {counted(len(seen.models), 'Model')} of {seen.name} ({names}): "
         text += "the namespace is in no operator's list"
         place = f" --operator-namespace {home}" if home else ""
         yield error("models", text, f"bailie scope add {seen.name}{place}", seen.name)
     elif not known(seen.runtimes) and not isinstance(seen.runtimes, Unknown):
-        text = f"no scheduler serves the {_count(seen.models, 'Model')} of {seen.name} "
+        text = f"no scheduler serves the {counted(len(seen.models), 'Model')} of {seen.name} "
         text += f"({_names(seen.models)}): "
         remedy = f"helm install seldon-core-v2-runtime ./charts/seldon-core-v2-runtime -n {seen.name}"
         yield error("models", f"{text}the namespace has no SeldonRuntime", remedy, seen.name)
@@ -224,7 +225,9 @@ def _things(check: str, kind: str, seen: NamespaceFacts, things: Sequence[Thing]
     ready = [each for each in things if each.ready and each.current]
     if ready:
         verb = "is" if len(ready) == 1 else "are"
-        yield ok(check, f"{_count(ready, kind)} of {seen.name} {verb} ready: {_names(ready)}", seen.name)
+        yield ok(
+            check, f"{counted(len(ready), kind)} of {seen.name} {verb} ready: {_names(ready)}", seen.name
+        )
     waiting = [each for each in things if each not in ready]
     for thing in waiting[:_SHOWN]:
         why = thing.message or "its controller has not reported on it yet"
@@ -264,10 +267,6 @@ _NAMESPACE_CHECKS: tuple[Callable[[Facts, NamespaceFacts], Iterator[Finding]], .
     _pipelines,
     _experiments,
 )
-
-
-def _count(things: Sequence[Thing], kind: str) -> str:
-    return f"{len(things)} {kind}" if len(things) == 1 else f"{len(things)} {kind}s"
 
 
 def _names(things: Sequence[Thing]) -> str:

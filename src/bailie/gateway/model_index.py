@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from bailie._gen import inference_pb2 as pb
 from bailie.kube.limits import Allowance
 from bailie.routing.table import Asleep, Elsewhere, NotReady
+from bailie.wellknown.versions import number_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -41,7 +42,7 @@ def entries(table: RoutingTable) -> Iterator[pb.RepositoryIndexResponse.ModelInd
             yield pb.RepositoryIndexResponse.ModelIndex(name=name, state=READY, reason=reason)
             continue
         if isinstance(entry, Asleep):
-            version, reason = entry.name.rpartition("_")[2], "asleep: the first request wakes it"
+            version, reason = number_of(entry.name), "asleep: the first request wakes it"
             yield pb.RepositoryIndexResponse.ModelIndex(
                 name=name, version=version, state=READY, reason=reason
             )
@@ -50,7 +51,7 @@ def entries(table: RoutingTable) -> Iterator[pb.RepositoryIndexResponse.ModelInd
             yield pb.RepositoryIndexResponse.ModelIndex(name=name, state=READY)
             continue
         for backend in entry.backends:
-            version = backend.name.rpartition("_")[2]
+            version = number_of(backend.name)
             yield pb.RepositoryIndexResponse.ModelIndex(name=name, version=version, state=READY)
 
 

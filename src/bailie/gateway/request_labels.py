@@ -8,6 +8,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from bailie.wellknown.versions import model_of
+
 LEFT_CODES = {"rest": "499", "grpc": "Canceled"}
 """The code of a caller who left before the answer was whole: nginx's status, and gRPC's own."""
 _LEFT = frozenset({"DC", "DR", "DPE"})
@@ -37,7 +39,7 @@ class RequestLabels:
     @property
     def model(self) -> str:
         """The Model that answered, else the name that was asked for."""
-        return self.model_internal.rpartition("_")[0] or self.route
+        return model_of(self.model_internal) or self.route
 
 
 def counted_code(method_type: str, code: str, flags: str) -> str:

@@ -19,6 +19,7 @@ from bailie.kafka.lag import LAG
 from bailie.kafka.progress import Partition, RecordProgress
 from bailie.kafka.records import IncomingRecord
 from bailie.kafka.writing import TransactionWriter
+from bailie.lifecycle.words import GATEWAY_FAILED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -146,7 +147,7 @@ class RecordConsumer:
                 self._stopped.wait(_AGAIN_SECONDS)
             except Exception:
                 # The edge of the thread: without this no record would be read until the process ends.
-                self.trouble = "the pipeline gateway failed; its log says more"
+                self.trouble = GATEWAY_FAILED
                 log.exception("records failed", again_in=_AGAIN_SECONDS)
                 self._stopped.wait(_AGAIN_SECONDS)
 

@@ -26,6 +26,7 @@ from confluent_kafka import KafkaError, KafkaException
 from bailie.kafka.client import producer, words_of
 from bailie.kafka.headers import CUT
 from bailie.kafka.journal_counts import JournalCounts
+from bailie.lifecycle.words import GATEWAY_FAILED
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -205,7 +206,7 @@ class Journal:
         except Exception:
             # The edge of the thread: without this no record would be written until the process ends.
             log.exception("record failed", topic=record.topic)
-            self._lose(entry, "the pipeline gateway failed; its log says more")
+            self._lose(entry, GATEWAY_FAILED)
 
     def _produce(self, entry: _Together, record: UnwrittenRecord) -> None:
         try:

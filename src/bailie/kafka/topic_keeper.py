@@ -22,6 +22,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]  # its own way
 
 from bailie.kafka.client import admin_client, code_of, words_of
 from bailie.kafka.topic_states import BrokerView, TopicState
+from bailie.lifecycle.words import GATEWAY_FAILED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -118,7 +119,7 @@ class TopicKeeper:
         except Exception:
             # The edge of the thread: without this the view would stay as it is until the process ends.
             log.exception("topics failed")
-            return "the pipeline gateway failed; its log says more"
+            return GATEWAY_FAILED
         self._said = ""
         return ""
 

@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from bailie.api.status import Condition, happy, merge_conditions, of_generation
+from bailie.api.texts import counted
 from bailie.lifecycle.memory import CONDITION as MEMORY
 from bailie.lifecycle.memory import MemoryFacts, mismatch
 from bailie.lifecycle.scaling import CONDITION as SCALING
@@ -160,7 +161,7 @@ def readiness(facts: ModelFacts) -> str:
 def _model_ready(facts: ModelFacts) -> Condition:
     state = readiness(facts)
     if state == PREVIOUS_ANSWERS:
-        places = _replicas(facts.answering_replicas)
+        places = counted(facts.answering_replicas, "replica")
         answers = f"version {facts.answering} answers on {places}"
         message = clipped(f"{answers}; version {facts.number}: {_message(facts)}")
         return Condition(type="ModelReady", status="True", reason=PREVIOUS_ANSWERS, message=message)
@@ -247,7 +248,7 @@ def _place_text(facts: ModelFacts) -> str:
     text = f"{facts.scheduling}; minReplicas is {least}, so the Model is not Ready"
     if not available:
         return text
-    return f"{text}, while {_replicas(available)} {'answers' if available == 1 else 'answer'}"
+    return f"{text}, while {counted(available, 'replica')} {'answers' if available == 1 else 'answer'}"
 
 
 def _shortcomings(facts: ModelFacts) -> list[str]:
@@ -286,10 +287,6 @@ def _failure_text(failure: Failure) -> str:
 
 def _setback_text(setback: Setback) -> str:
     return f"{brief(setback.message)} ({setback.replica})"
-
-
-def _replicas(count: int) -> str:
-    return "1 replica" if count == 1 else f"{count} replicas"
 
 
 def unready_reason(facts: ModelFacts) -> tuple[str, str]:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from bailie.api.status import Condition, happy, merge_conditions, of_generation
+from bailie.api.texts import abridged, counted
 from bailie.lifecycle.experiments import ELSEWHERE
 from bailie.lifecycle.journal import JOURNAL_READY, journal_condition
 from bailie.lifecycle.signature import tensor_name
@@ -147,7 +148,7 @@ def _routed(facts: PipelineFacts) -> Condition:
 def _models(facts: PipelineFacts) -> Condition:
     if not facts.missing:
         return Condition(type="ModelsReady", status="True", reason="ModelsReady")
-    named = _some(facts.missing)
+    named = abridged(facts.missing, _SHOWN)
     return _no("ModelsReady", "ModelsNotReady", f"the Models of these steps do not answer: {named}")
 
 
@@ -161,12 +162,12 @@ def _signatures(facts: PipelineFacts) -> list[Condition]:
         more = f" and {found.count - len(shown)} more" if found.count > len(shown) else ""
         return [_no(SIGNATURES, "SignatureMismatch", f"{'; '.join(shown)}{more}")]
     if found.silent:
-        named = _some(found.silent)
+        named = abridged(found.silent, _SHOWN)
         text = f"no signature is known of the models of these steps: {named}"
         return [
             Condition(type=SIGNATURES, status="Unknown", reason="SignaturesUnknown", message=clipped(text))
         ]
-    text = "1 edge between models fits" if found.edges == 1 else f"{found.edges} edges between models fit"
+    text = f"{counted(found.edges, 'edge')} between models {'fits' if found.edges == 1 else 'fit'}"
     text = text if found.edges else "no edge joins two models"
     return [Condition(type=SIGNATURES, status="True", reason=SIGNATURES, message=text)]
 
@@ -181,11 +182,6 @@ def _mismatches(found: SignatureFindings | None) -> list[dict[str, str]]:
 
 def _reader(step: str) -> str:
     return f"step {tensor_name(step)}" if step else "the answer"
-
-
-def _some(names: Sequence[str]) -> str:
-    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-    return f"{', '.join(names[:_SHOWN])}{more}"
 
 
 def _warnings(facts: PipelineFacts) -> list[Condition]:

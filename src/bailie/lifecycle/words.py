@@ -1,14 +1,16 @@
 """The words about a model that does not answer: how much of an exception is shown, and the callers' sentence.
 
-Called by `conditions` and by the agent. An exception of a server, of rclone or of a disk names paths,
-addresses and libraries: these are for the people who may read the Model's status, not for the model's
-callers.
+Called by `conditions`, the agent, `kafka` and `pipelinegateway`. An exception of a server, of rclone or of a
+disk names paths, addresses and libraries: these are for the people who may read the Model's status, not for
+the model's callers.
 """
 
 from __future__ import annotations
 
 import re
 
+GATEWAY_FAILED = "the pipeline gateway failed; its log says more"
+"""Of a request, a record or a topic that met a mistake of the pipeline gateway's own."""
 LONGEST = 600
 """Characters of a condition's message."""
 _LONGEST_CAUSE = 400

@@ -63,7 +63,7 @@ def delivery_view(manifest: Mapping[str, Any], newest: str | None = None) -> dic
     are in seconds. Raises LocalError, as `delivery` does.
     """
     name = manifest["metadata"]["name"]
-    parsed, problems = Experiment.parse({key: value for key, value in manifest.items() if key != "status"})
+    parsed, problems = Experiment.parse_without_status(manifest)
     wanted, more = wanted_delivery(parsed.spec, manifest) if parsed else (None, ())
     if wanted is None:
         wrong = [str(each) for each in (*problems, *more)]

@@ -10,6 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from bailie.api.texts import abridged
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
@@ -83,8 +85,7 @@ def paths_in(body: Any) -> frozenset[FieldPath]:
 def folded_paths(paths: Iterable[FieldPath]) -> str:
     """Returns the first fields in words, and how many more there are."""
     short = sorted({".".join(each[:_DEPTH]) for each in paths})
-    more = f" and {len(short) - _SHOWN} more fields" if len(short) > _SHOWN else ""
-    return ", ".join(short[:_SHOWN]) + more
+    return abridged(short, _SHOWN) + (" fields" if len(short) > _SHOWN else "")
 
 
 def _with_parents(path: FieldPath) -> Iterator[FieldPath]:

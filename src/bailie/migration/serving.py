@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from bailie.api.experiment import OVER_PIPELINES
 from bailie.api.kinds import EXPERIMENT, MODEL, PIPELINE, POD, SERVER
 from bailie.api.names import EXPERIMENT_ENDING
+from bailie.api.texts import abridged
 from bailie.doctor.facts import Unknown
 from bailie.migration.facts import condition_of, labels_of, name_of, spec_of, uid_of
 from bailie.wellknown import labels, names
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 SERVING = (SERVER, MODEL, EXPERIMENT, PIPELINE)
 """The kinds whose readiness a move compares with that of before."""
+_SHOWN = 5
 
 
 def unready(here: NamespaceObjects) -> frozenset[str]:
@@ -137,8 +139,6 @@ def _why(kind: Kind, item: Object) -> str:
     return f"{kind.kind.lower()} {name_of(item)}: {why}"
 
 
-def folded(texts: Iterable[str], shown: int = 5) -> str:
+def folded(texts: Iterable[str]) -> str:
     """Returns the first of some texts in one line, and how many more there are."""
-    found = list(texts)
-    more = f" (and {len(found) - shown} more)" if len(found) > shown else ""
-    return "; ".join(found[:shown]) + more
+    return abridged(list(texts), _SHOWN, "; ")

@@ -14,6 +14,7 @@ import msgspec
 from bailie.api.quantity import quantity_text
 from bailie.api.texts import shown
 from bailie.dataflow.events import FailCode
+from bailie.lifecycle.words import GATEWAY_FAILED
 from bailie.pipelinegateway.http_values import JSON, HttpAnswer
 from bailie.pipelinegateway.json_bodies import INFERENCE_LENGTH
 from bailie.wellknown import headers, names
@@ -139,8 +140,7 @@ class Answers:
 
     def bug(self, pipeline: str) -> HttpAnswer:
         """Returns the answer for a request that met a mistake of this program."""
-        text = "the pipeline gateway failed; its log says more"
-        return self._error(500, "InternalError", text, told={"pipeline": pipeline})
+        return self._error(500, "InternalError", GATEWAY_FAILED, told={"pipeline": pipeline})
 
     def _headers(self, served: ServedPlan, routes: Iterable[bytes], back: Headers) -> Headers:
         own = f":{served.name}{names.PIPELINE_ENDING}:".encode()

@@ -16,6 +16,7 @@ from bailie._gen import agent_pb2
 from bailie.pipelinegateway.plan_file import read_plans, write_plans
 from bailie.pipelinegateway.plans import PlanSource
 from bailie.wellknown.names import PIPELINE_ENDING
+from bailie.wellknown.versions import server_name_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -115,7 +116,7 @@ class PlanVersions:
 
     def _unload(self, command: agent_pb2.Unload) -> None:
         version = command.version
-        key = f"{version.name}_{version.number}"
+        key = server_name_of(version.name, version.number)
         known = self._sources.get(key)
         if known is not None and known.identity == version.identity:
             del self._sources[key]

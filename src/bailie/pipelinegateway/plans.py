@@ -16,6 +16,7 @@ from bailie.api.pipeline import Pipeline
 from bailie.dataflow import Course, CourseRoom, FollowerIndex, compile_pipeline
 from bailie.pipelinegateway.counts import Counts
 from bailie.wellknown.names import PIPELINE_ENDING
+from bailie.wellknown.versions import server_name_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -37,7 +38,7 @@ class PlanSource:
     @property
     def key(self) -> str:
         """The key of the version, as Envoy's route has it."""
-        return f"{self.name}{PIPELINE_ENDING}_{self.number}"
+        return server_name_of(f"{self.name}{PIPELINE_ENDING}", self.number)
 
 
 @dataclass(frozen=True, slots=True)

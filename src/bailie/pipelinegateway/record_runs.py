@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from bailie.dataflow.events import FailCode
+from bailie.lifecycle.words import GATEWAY_FAILED
 from bailie.pipelinegateway import passed
 from bailie.pipelinegateway.budget import Reservation
 from bailie.pipelinegateway.grpc_dialect import GRPC
@@ -69,12 +70,15 @@ class RecordRun(ABC):
         except Exception:
             # The edge of a record: without this it would hold its partition up for ever.
             log.exception("record failed", topic=self.record.topic, offset=self.record.offset)
-            self.fail("the pipeline gateway failed; its log says more")
+            self.fail(GATEWAY_FAILED)
 
     def fail(self, words: str) -> None:
         """Ends a record that cannot run."""
+        self.ended(self._failure(words))
+
+    def _failure(self, words: str) -> list[OutgoingRecord]:
         told, topics = self.told, self.failures
-        self.ended(failure_records(self.record, self.owner, words, told=told, topics=topics))
+        return failure_records(self.record, self.owner, words, told=told, topics=topics)
 
     @property
     @abstractmethod
@@ -129,9 +133,7 @@ class PipelineRecordRun(RecordRun):
             self._repeats = ending.fail.untouched
             self.answered = not self._repeats and ending.fail.code is not FailCode.TOO_SLOW
         elif ending.answer is None:
-            words = "the pipeline gateway failed; its log says more"
-            told, topics = self.told, self.failures
-            self._records.records += failure_records(self.record, self.owner, words, told=told, topics=topics)
+            self._records.records += self._failure(GATEWAY_FAILED)
 
     def _over(self) -> None:
         if not (self._repeats and self.again()):

@@ -13,6 +13,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Protocol
 
 from bailie.wellknown.names import PIPELINE_ENDING
+from bailie.wellknown.versions import model_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping
@@ -76,8 +77,8 @@ class Backend:
 
     @property
     def model(self) -> str:
-        """The name of the version's Model, in which there is no underscore."""
-        return self.name.rpartition("_")[0]
+        """The name of the version's Model."""
+        return model_of(self.name)
 
     @property
     def of_pipeline(self) -> bool:

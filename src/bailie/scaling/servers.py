@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING
 
-from bailie.api.texts import counted
+from bailie.api.texts import abridged, counted
 from bailie.scaling.decision import Decision
 from bailie.scaling.replicas import HOLD_SECONDS, PATIENCE_SECONDS
 
@@ -161,10 +161,7 @@ def _missing(here: int, waiting: tuple[str, ...], late: list[int]) -> Decision[S
 
 def _wait(names: tuple[str, ...]) -> str:
     """Returns the models that wait, the first of them by name."""
-    shown = ", ".join(names[:MOST_NAMED]) + (
-        f" and {more} more" if (more := len(names) - MOST_NAMED) > 0 else ""
-    )
-    return f"{shown} {'waits' if len(names) == 1 else 'wait'}"
+    return f"{abridged(names, MOST_NAMED)} {'waits' if len(names) == 1 else 'wait'}"
 
 
 def _replicas(number: int) -> str:

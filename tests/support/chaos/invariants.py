@@ -152,7 +152,7 @@ class World:
 
 
 def _found(manifest):
-    model, _ = Model.parse({key: value for key, value in manifest.items() if key != "status"})
+    model, _ = Model.parse_without_status(manifest)
     metadata = manifest["metadata"]
     leaving = bool(metadata.get("deletionTimestamp"))
     identity = content_identity(model) if model else ""

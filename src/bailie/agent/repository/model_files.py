@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from bailie.agent.errors import RepositoryError
 from bailie.agent.files import TextTooLarge, read_text
-from bailie.api.texts import shown
+from bailie.api.texts import abridged, shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -199,7 +199,7 @@ def _only_class(search: _Search) -> ModelFile | _No:
             f"{search.requirement} needs",
         )
     if len(found) > 1:
-        names = ", ".join(f"{path.stem}.{name}" for path, name in found[:_NAMED])
+        names = abridged([f"{path.stem}.{name}" for path, name in found], _NAMED)
         return _No(
             AMBIGUOUS,
             f"each of {names} may be the model for requirement {search.requirement}; name it in a "
@@ -228,13 +228,12 @@ def _uppermost(paths: Iterable[Path]) -> list[Path]:
 def paths_text(paths: Iterable[Path]) -> str:
     """Returns relative paths for a message: the first few, and how many more there are."""
     names = [shown(path.as_posix(), _NAME) for path in paths]
-    return ", ".join(names[:_NAMED]) + (f" and {len(names) - _NAMED} more" if len(names) > _NAMED else "")
+    return abridged(names, _NAMED)
 
 
 def _contents(folder: Path) -> str:
     names = sorted(shown(path.name, _NAME) + ("/" if path.is_dir() else "") for path in folder.iterdir())
-    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-    return (", ".join(names[:_NAMED]) + more) if names else "no files"
+    return abridged(names, _NAMED) or "no files"
 
 
 _RUNTIMES: Mapping[str, _Runtime] = {

@@ -17,7 +17,7 @@ from h2.errors import ErrorCodes
 
 from bailie._gen import inference_pb2
 from bailie.agent.waiting.http2 import WINDOW, Http2Connection, StreamLost, StreamPart
-from bailie.agent.waiting.requests import NotAnswered
+from bailie.agent.waiting.requests import CONNECT_SECONDS, STOP_SECONDS, NotAnswered
 from bailie.inference.grpc_words import status_words
 from bailie.routing.refusal import no_answer, not_served
 from bailie.tracing.context import HEADER
@@ -41,8 +41,6 @@ _PATHS = frozenset(_PATH + method.encode() for method in METHODS)
 _VERSION, _TRACE = known_headers.VERSION.encode(), HEADER.encode()
 _ANSWER: Headers = [(b":status", b"200"), (b"content-type", b"application/grpc")]
 _FRAME_BYTES = 5
-_CONNECT_SECONDS = 3.0
-_STOP_SECONDS = 5.0
 
 
 @asynccontextmanager
@@ -70,7 +68,7 @@ class _ServerLink:
     async def open(self, headers: Headers) -> Stream:
         """Begins a call. Raises OSError (TimeoutError among them) or StreamLost."""
         # Those that wait for another's attempt have no more time than that one.
-        async with asyncio.timeout(_CONNECT_SECONDS), self._connecting:
+        async with asyncio.timeout(CONNECT_SECONDS), self._connecting:
             if self._connection is None or not self._connection.usable:
                 loop = asyncio.get_running_loop()
                 _, self._connection = await loop.create_connection(Http2Connection, *self._place)
@@ -100,7 +98,7 @@ class _Calls:
     async def end(self) -> None:
         """Gives calls some seconds to end, then ends them, and closes all connections."""
         if self._under_way:
-            await asyncio.wait(self._under_way, timeout=_STOP_SECONDS)
+            await asyncio.wait(self._under_way, timeout=STOP_SECONDS)
         for task in self._under_way:
             task.cancel()
         for connection in self._connections:
@@ -146,7 +144,7 @@ class _Calls:
         try:
             to_server = await self._server.open(headers)
         except (OSError, StreamLost) as error:
-            raise self._no_answer(name, error) from error
+            raise NotAnswered(self._requests.unanswered(name, error)) from error
         try:
             if await _exchange(stream, to_server):
                 return
@@ -154,12 +152,7 @@ class _Calls:
             to_server.close()
         if stream.begun:
             raise StreamLost
-        raise self._no_answer(name, None)
-
-    def _no_answer(self, name: str, cause: Exception | None) -> NotAnswered:
-        log.info("server did not answer", server_name=name, cause=str(cause) or type(cause).__name__)
-        told = "its server took no request, or gave no answer"
-        return NotAnswered(no_answer(self._namespace, name.rpartition("_")[0], told))
+        raise NotAnswered(self._requests.unanswered(name, None))
 
 
 async def _exchange(stream: Stream, to_server: Stream) -> bool:

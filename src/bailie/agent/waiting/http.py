@@ -17,8 +17,8 @@ import httpx2
 import structlog
 import uvicorn
 
-from bailie.agent.waiting.requests import NotAnswered
-from bailie.routing.refusal import no_answer, not_served
+from bailie.agent.waiting.requests import CONNECT_SECONDS, STOP_SECONDS, NotAnswered
+from bailie.routing.refusal import not_served
 from bailie.tracing.context import HEADER
 from bailie.wellknown.headers import VERSION
 
@@ -41,10 +41,8 @@ _HOP_BY_HOP = frozenset(
 )
 _KEEP_ALIVE_SECONDS = 10
 """Longer than Envoy keeps an idle connection (gateway/clusters.py), so that Envoy is the side that closes."""
-_STOP_SECONDS = 5
 _READ_AHEAD_BYTES = 320 << 10
 """The part of a body that uvicorn reads ahead: it reads until it has 64 KiB, and up to 256 KiB at once."""
-_CONNECT_SECONDS = 3.0
 
 
 class _CallerGone(Exception):  # noqa: N818 - a state of the world
@@ -54,7 +52,7 @@ class _CallerGone(Exception):  # noqa: N818 - a state of the world
 @asynccontextmanager
 async def serve_http(requests: WaitingRequests, settings: Settings) -> AsyncIterator[int]:
     """Listens while entered; yields the port. Raises OSError."""
-    timeout = httpx2.Timeout(None, connect=_CONNECT_SECONDS)
+    timeout = httpx2.Timeout(None, connect=CONNECT_SECONDS)
     limits = httpx2.Limits(max_connections=None, max_keepalive_connections=0)
     base = f"http://{settings.address}:{settings.http_port}"
     listening = socket.create_server((settings.address, settings.held_http_port))
@@ -68,7 +66,7 @@ async def serve_http(requests: WaitingRequests, settings: Settings) -> AsyncIter
             server_header=False,
             date_header=False,
             timeout_keep_alive=_KEEP_ALIVE_SECONDS,
-            timeout_graceful_shutdown=_STOP_SECONDS,
+            timeout_graceful_shutdown=STOP_SECONDS,
         )
         server = _Server(config)
         async with asyncio.TaskGroup() as group:
@@ -127,9 +125,7 @@ class _Application:
             if not begun:  # else uvicorn closes the connection, for the answer is not whole
                 await _refuse(send, error.refusal)
         except httpx2.TransportError as error:
-            log.info("server did not answer", server_name=name, cause=str(error) or type(error).__name__)
-            namespace, model = self._settings.namespace, name.rpartition("_")[0]
-            await _refuse(send, no_answer(namespace, model, "its server took no request, or gave no answer"))
+            await _refuse(send, self._requests.unanswered(name, error))
         except _CallerGone:
             log.debug("caller went away", server_name=name)
 

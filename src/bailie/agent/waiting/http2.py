@@ -328,7 +328,7 @@ class Http2Connection(asyncio.Protocol):
         self._part()
 
     def end(self) -> None:
-        """Closes the connection at once, once what was sent has left."""
+        """Closes the connection as soon as the bytes that were sent have left."""
         if self._transport is not None:
             self._transport.close()
 

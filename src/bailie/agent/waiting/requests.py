@@ -16,10 +16,11 @@ from bailie.agent.waiting.room import Room
 from bailie.api.quantity import quantity_text
 from bailie.lifecycle.copies import CopyState
 from bailie.lifecycle.words import for_callers
-from bailie.routing.refusal import not_ready, overloaded
+from bailie.routing.refusal import no_answer, not_ready, overloaded
 from bailie.routing.table import NotReady
 from bailie.tracing.context import UNTRACED, read_traceparent
 from bailie.wellknown.limits import REQUESTS_PER_REPLICA
+from bailie.wellknown.versions import model_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -31,6 +32,10 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
+CONNECT_SECONDS = 3.0
+"""How long the inference server may take to accept a connection."""
+STOP_SECONDS = 5
+"""How long the calls under way may take to end when the agent does."""
 EACH_BYTES = 24 << 10
 """Memory of a waiting request beside its message: 22 KB for a gRPC call, measured; less for REST."""
 
@@ -69,7 +74,7 @@ class WaitingRequests:
         `message_bytes`: the part of the request that this process holds in memory. `traceparent`: the header
         of the request, empty where it has none.
         """
-        namespace, model = self._settings.namespace, server_name.rpartition("_")[0]
+        namespace, model = self._settings.namespace, model_of(server_name)
         size = message_bytes + EACH_BYTES
         if told := self._too_many(server_name, size):
             raise _not_answered(server_name, overloaded(namespace, model, told), told)
@@ -81,6 +86,15 @@ class WaitingRequests:
         except HoldRefused as error:
             refusal = not_ready(namespace, model, NotReady(error.reason, for_callers(error.reason)))
             raise _not_answered(server_name, refusal, error.message) from error
+
+    def unanswered(self, server_name: str, error: Exception | None) -> ErrorAnswer:
+        """Returns the answer to a caller whose request the inference server did not answer.
+
+        `error`: why the server took no request; None where it took the request and gave no answer.
+        """
+        log.info("server did not answer", server_name=server_name, cause=str(error) or type(error).__name__)
+        words = "its server took no request, or gave no answer"
+        return no_answer(self._settings.namespace, model_of(server_name), words)
 
     @asynccontextmanager
     async def _in_memory(self, server_name: str, parent: SpanContext) -> AsyncIterator[None]:

@@ -10,10 +10,11 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from bailie.api.crd import crd_manifests
+from bailie.api.texts import abridged
 from bailie.doctor.facts import Unknown
 from bailie.migration.facts import annotations_of
 from bailie.migration.finding import PlanFinding, advice, blocker, quoted
-from bailie.migration.source import MoveSource
+from bailie.migration.source import SELDON_SOURCES
 from bailie.scope.rights import named
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
     from bailie.doctor.facts import Known
     from bailie.migration.facts import MoveFacts, Object
+    from bailie.migration.source import MoveSource
     from bailie.scope.rights import Right
 
 OLDEST = (1, 30)
@@ -73,9 +75,9 @@ def _older(present: Mapping[str, Object], source: MoveSource) -> Iterator[PlanFi
     lacking = lacking_fields(present)
     if not lacking:
         return
-    shown = "; ".join(f"{name} lacks {_some(fields)}" for name, fields in sorted(lacking.items()))
+    shown = "; ".join(f"{name} lacks {abridged(fields, _SHOWN)}" for name, fields in sorted(lacking.items()))
     text = f"the definitions are not those of this version of Bailie: {shown}"
-    if source in {MoveSource.SELDON_CENTRAL, MoveSource.SELDON_SCOPED}:
+    if source in SELDON_SOURCES:
         text += "; the step that brings them up to date keeps every field of Seldon Core's"
     yield advice("definitions", "CustomResourceDefinitions", text, _upgrade(present))
 
@@ -147,8 +149,3 @@ def _rights_in(namespace: str, missing: Known[tuple[Right, ...]]) -> Iterator[Pl
             f"--clusterrole admin --user USER --namespace {namespace}, and these rights on mlops.seldon.io"
         )
         yield blocker("rights", f"Namespace {namespace}", text, remedy)
-
-
-def _some(names: list[str]) -> str:
-    rest = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-    return ", ".join(names[:_SHOWN]) + rest
