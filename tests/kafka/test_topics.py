@@ -8,7 +8,6 @@ from bailie.kafka.topics import (
     model_topic,
     parsed_topic,
     pipeline_topic,
-    prefix_problem,
 )
 
 
@@ -36,10 +35,3 @@ def test_names_are_those_of_seldon_core():
 )
 def test_a_name_says_whose_topic_it_is(name, found):
     assert parsed_topic("seldon", "ns", name) == found
-
-
-@pytest.mark.parametrize(
-    ("prefix", "good"), [("seldon", True), ("a.b-C_9", True), ("", False), ("a b", False), ("ä", False)]
-)
-def test_prefixes_are_what_kafka_takes(prefix, good):
-    assert (prefix_problem(prefix) == "") is good

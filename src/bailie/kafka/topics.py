@@ -14,7 +14,6 @@ if TYPE_CHECKING:
 DEFAULT_PREFIX = "seldon"
 LONGEST = 249
 """Characters of a topic's name, by Kafka's own rule."""
-_PREFIX = re.compile(r"[A-Za-z0-9._-]+")
 _OWN = re.compile(r"(pipeline|model)\.(.+)\.(inputs|outputs)")
 
 
@@ -24,13 +23,6 @@ class RecordTopic(NamedTuple):
     kind: Literal["pipeline", "model"]
     name: str
     side: DataSide
-
-
-def prefix_problem(prefix: str) -> str:
-    """Returns why topics cannot begin so; empty if they can."""
-    if _PREFIX.fullmatch(prefix):
-        return ""
-    return "the prefix of topics has letters, digits, dots, underscores and dashes alone, and at least one"
 
 
 def pipeline_topic(prefix: str, namespace: str, pipeline: str, side: DataSide) -> str:

@@ -83,8 +83,6 @@ class ClusterObjects:
     """Bailie's operators."""
     upstream: Known[tuple[Object, ...]] = ()
     """Deployments of Seldon Core's operator, at work or not."""
-    upstream_leases: Known[tuple[Object, ...]] = ()
-    """Leader Leases of Seldon Core's operator."""
     shared: Known[tuple[Object, ...]] = ()
     """SeldonConfigs and ServerConfigs of the namespaces in which operators run."""
     free_memory: Known[int] = field(default_factory=lambda: Unknown("it was not asked for"))

@@ -23,7 +23,7 @@ from bailie.migration.foreign import foreign_operators
 from bailie.migration.requests import memory_of, processors_of, runs
 from bailie.migration.rights import needed_beside, needed_here, needed_in_central
 from bailie.migration.source import recognise
-from bailie.scope.claim import OPERATOR_DEPLOYMENT, UPSTREAM_LEASE, is_upstream_operator
+from bailie.scope.claim import OPERATOR_DEPLOYMENT, is_upstream_operator
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Iterable
@@ -93,7 +93,6 @@ async def read_cluster(client: Client, namespaces: Iterable[str]) -> ClusterObje
         definitions=await _definitions(client),
         installations=installations,
         upstream=upstream,
-        upstream_leases=await _listed(client, kinds.LEASE, f"metadata.name={UPSTREAM_LEASE}"),
         shared=await _shared(client, sorted(homes)),
         free_memory=free if isinstance(free, Unknown) else free[0],
         free_processors=free if isinstance(free, Unknown) else free[1],

@@ -1,6 +1,6 @@
 import pytest
 
-from kubeapi.verbs.selectors import SelectorError, match_labels, parse_field_selector, parse_label_selector
+from kubeapi.verbs.selectors import SelectorError, parse_field_selector, parse_label_selector
 
 LABELS = {"app": "iris", "tier": "gold", "app.kubernetes.io/name": "seldon-server", "n": "5", "empty": ""}
 
@@ -67,11 +67,6 @@ def test_label_selectors_that_cannot_be_read(text):
 def test_objects_without_labels():
     assert parse_label_selector("!a").matches({})
     assert not parse_label_selector("a").matches({"metadata": {"labels": None}})
-
-
-def test_match_labels():
-    assert match_labels({"app": "iris", "tier": "gold"}).matches_labels(LABELS)
-    assert not match_labels({"app": "wine"}).matches_labels(LABELS)
 
 
 POD = {

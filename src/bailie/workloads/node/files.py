@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from pathlib import Path
 
+_MODE = 0o600
+
 
 def make_directory(path: Path) -> Path:
     """Makes the directory, and those above it, for the owner only."""
@@ -35,17 +37,17 @@ def below(root: Path, inner: str) -> Path | None:
     return path
 
 
-def write_atomically(path: Path, content: str | bytes, *, mode: int = 0o600) -> None:
-    """Readers see the old content or the new, never a part."""
+def write_atomically(path: Path, content: str | bytes) -> None:
+    """Writes a file of the user's alone, whose readers see the old content or the new, never a part."""
     make_directory(path.parent)
     draft = path.with_name(f".{path.name}.draft")
     data = content.encode() if isinstance(content, str) else content
     # Processes of pods write here, too: a link that stands in the draft's place must not be followed.
     flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW
-    descriptor = os.open(draft, flags, mode)
+    descriptor = os.open(draft, flags, _MODE)
     with os.fdopen(descriptor, "wb") as file:
         file.write(data)
-    draft.chmod(mode)  # an old draft keeps its mode
+    draft.chmod(_MODE)  # an old draft keeps its mode
     draft.replace(path)
 
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _TAIL_BYTES = 4096
+_LONGEST = 400
 _FRAME = " \t|+-"
 
 
@@ -43,8 +44,8 @@ def rotate(path: Path, max_bytes: int) -> bool:
     return True
 
 
-def last_line(path: Path, *, limit: int = 400) -> str:
-    """Returns the last line that is not blank, cut to `limit` characters; empty when there is none.
+def last_line(path: Path) -> str:
+    """Returns the last line that is not blank, cut to `_LONGEST` characters; empty when there is none.
 
     The frame that Python draws around a group of exceptions says nothing.
     """
@@ -55,4 +56,4 @@ def last_line(path: Path, *, limit: int = 400) -> str:
     except FileNotFoundError:
         return ""
     said = (line.strip(_FRAME) for line in reversed(lines))
-    return next((line[:limit] for line in said if line), "")
+    return next((line[:_LONGEST] for line in said if line), "")

@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from kubeapi.storage.store import Obj, Store
 
 _NAMESPACES = "/namespaces"
-_UNVERSIONED = ("managedFields", "resourceVersion")
 
 
 class Objects:

@@ -184,13 +184,6 @@ def parse_label_selector(text: str | None) -> LabelSelector:
     return LabelSelector(tuple(requirements))
 
 
-def match_labels(labels: Mapping[str, str]) -> LabelSelector:
-    """Returns the selector of a Service's `spec.selector` or a `matchLabels`: each label equals its value."""
-    return LabelSelector(
-        tuple(Requirement(key, Operator.IN, frozenset({value})) for key, value in sorted(labels.items()))
-    )
-
-
 class _Tokens:
     """The tokens of a selector, read from the left."""
 
