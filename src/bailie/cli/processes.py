@@ -13,8 +13,7 @@ import signal
 import stat
 import sys
 from argparse import ArgumentParser
-from collections import defaultdict
-from contextlib import asynccontextmanager, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,10 +21,7 @@ from typing import TYPE_CHECKING
 from bailie.settings.reader import SettingsError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
-
-    from bailie.gateway.publisher import Gateway
-    from bailie.kube.tenants import Tenants
+    from collections.abc import Callable, Coroutine, Iterator
 
 
 class Unusable(Exception):  # noqa: N818 - the name of the state
@@ -134,57 +130,23 @@ def _operator(_: list[str]) -> None:
 
 
 def _scheduler(_: list[str]) -> None:
-    from bailie.gateway import ads, descriptors, endpoint_files, xds_requests
-    from bailie.gateway.access_log import AccessLog
-    from bailie.gateway.publisher import Gateway
-    from bailie.gateway.request_counts import RequestCounts
-    from bailie.gateway.request_exposition import exposition
+    from bailie.cli.data_planes import DataPlanes
+    from bailie.gateway import descriptors, xds_requests
     from bailie.kube.client import Client
     from bailie.kube.errors import Unconfigured
     from bailie.scheduler.run import run as serve
     from bailie.scheduler.settings import SchedulerSettings
-    from bailie.wellknown import ports
 
     settings = SchedulerSettings.from_environment()
     _set_up_logging(settings.log_level)
-
-    planes: dict[str, ads.EnvoyPlane] = {}
-    counts: dict[str, RequestCounts] = defaultdict(RequestCounts)
-
-    @asynccontextmanager
-    async def further(namespace: str, leads: Callable[[], bool]) -> AsyncIterator[Gateway]:
-        mesh_file = endpoint_files.finder(settings.endpoints_dir)
-        log = AccessLog(settings.access_log, settings.access_log_path)
-        gateway = Gateway(
-            settings.max_requests_per_replica,
-            mesh_file,
-            counts[namespace],
-            log,
-            local_sinks=settings.endpoints_dir is not None,
-        )
-        plane = planes[namespace] = ads.EnvoyPlane(gateway, leads)
-        try:
-            yield plane.gateway
-        finally:
-            del planes[namespace]
-            plane.closing.set()
-
-    @asynccontextmanager
-    async def data_plane(tenants: Tenants, leads: Callable[[], bool]) -> AsyncIterator[Gateway]:
-        async with (
-            further(tenants.home, leads) as home,
-            ads.serve(tenants, planes, settings.address, ports.SCHEDULER_XDS),
-        ):
-            yield home
-
-    def request_metrics() -> Iterator[str]:
-        leading = [(name, plane.gateway) for name, plane in planes.items() if plane.leads()]
-        return exposition(gateway.shown_requests(name) for name, gateway in leading)
+    planes = DataPlanes(settings)
 
     async def main() -> None:
         descriptors.message_class(xds_requests.REQUEST)  # Envoy's types are read now, not when a term begins
         async with Client.from_environment() as client:
-            await serve(settings, client, data_plane, further, request_metrics=request_metrics)
+            await serve(
+                settings, client, planes.first, planes.further, request_metrics=planes.request_metrics
+            )
 
     try:
         _until_told(main())

@@ -1,9 +1,9 @@
 """The xDS server: one incremental ADS stream per Envoy, over gRPC.
 
-Opened by `cli.processes` while the scheduler leads; a standby does not listen, so that Envoys connect to the
-leader. A stream ends when it is no longer certain that this scheduler leads, before another message is sent:
-Envoy knows no epochs, so a former leader must be silent. It moves messages between streams
-and sessions, checks the token, and decides nothing.
+Opened by `cli.data_planes` while the scheduler leads; a standby does not listen, so that Envoys connect to
+the leader. A stream ends when it is no longer certain that this scheduler leads, before another message is
+sent: Envoy knows no epochs, so a former leader must be silent. The server moves messages between streams and
+sessions, checks the token, and decides nothing.
 """
 
 from __future__ import annotations

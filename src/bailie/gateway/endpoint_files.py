@@ -1,6 +1,6 @@
 """The files in which a laptop's node says where Services are, as Envoy needs them: they must be there.
 
-Used by `envoy` for the scheduler's file, and by the scheduler's process (bailie.cli.processes) for the file
+Used by `envoy` for the scheduler's file, and by the scheduler's process (bailie.cli.data_planes) for the file
 of another mesh. Envoy refuses a cluster whose file does not exist, so a file without endpoints takes its
 place until the node has written it.
 """

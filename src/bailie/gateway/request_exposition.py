@@ -1,6 +1,6 @@
 """The request metrics of namespaces in Prometheus' text form, under Seldon Core's names and with its labels.
 
-Called by `cli.processes` for the scheduler's `/metrics`. Written by hand: prometheus_client would make an
+Called by `cli.data_planes` for the scheduler's `/metrics`. Written by hand: prometheus_client would make an
 object for each of a hundred thousand samples, and keep the scheduler from its work for ten times as long.
 `namespace` is added to Seldon Core's labels, because one scheduler may serve several namespaces, and `pod`,
 which is the replica's there, because Prometheus would else take the scheduler's.

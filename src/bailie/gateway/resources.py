@@ -151,10 +151,7 @@ class Encoder:
         """Yields the snapshot of `table` last, and None after each slice before: given up there, it changes
         nothing."""
         if table.namespace != self._namespace:
-            self._namespace, self._entries, self._scopes, self._pairs = table.namespace, {}, {}, {}
-            self._own, self._others = resource(NAMESPACE_SCOPE, namespace_scope(table.namespace)), {}
-            copies = mirror_listener(table.namespace, self.access_log)
-            self._copies = resource(copies.name, copies)
+            self._begin(table.namespace)
         before, now = self._entries, _by_key(table)
         changed = [name for name, entry in now.items() if before.get(name) is not entry]
         made: dict[str, XdsResource] = {}
@@ -173,6 +170,17 @@ class Encoder:
             if name in before:
                 self._count(before[name], -1)
         self._entries = now
+        yield self._snapshot(table, revision)
+
+    def _begin(self, namespace: str) -> None:
+        """Forgets the resources of another namespace."""
+        self._namespace, self._entries, self._scopes = namespace, {}, {}
+        self._pairs, self._others = {}, {}
+        self._own = resource(NAMESPACE_SCOPE, namespace_scope(namespace))
+        copies = mirror_listener(namespace, self.access_log)
+        self._copies = resource(copies.name, copies)
+
+    def _snapshot(self, table: RoutingTable, revision: int) -> ResourceSnapshot:
         pairs = self._pairs.items()
         mirroring = _MIRROR_CLUSTERS if table.mirrors else {}
         traces = _traces(table.collector) if table.collector else {}
@@ -188,7 +196,7 @@ class Encoder:
             SCOPE_URL: {NAMESPACE_SCOPE: self._own, **self._scopes},
             BUCKET_URL: _BUCKETS,
         }
-        yield ResourceSnapshot(
+        return ResourceSnapshot(
             revision,
             table.namespace,
             resources,

@@ -97,16 +97,44 @@ def keep_connections() -> None:
 def tell_what_is_not_loaded() -> None:
     """Makes MLServer answer 503 and UNAVAILABLE for models that it does not have."""
     from bailie_models import (  # type: ignore[import-not-found] # noqa: PLC0415
-        NOT_RESPONDING,
         UNAVAILABLE,
         UnavailableError,
         trouble_of,
     )
     from grpc import StatusCode  # noqa: PLC0415
     from mlserver import server  # noqa: PLC0415
-    from mlserver.errors import ModelNotFound, ModelNotReady  # noqa: PLC0415
+    from mlserver.errors import ModelNotFound  # noqa: PLC0415
     from mlserver.grpc import utils  # noqa: PLC0415
     from mlserver.rest import app, responses  # noqa: PLC0415
+
+    loaded = _registry_of_ready_models()
+
+    class Told(server.ModelRepositoryHandlers):  # type: ignore[misc]
+        """The index, with the reason of each model that is not ready."""
+
+        async def _to_item(self, model_settings: Any) -> Any:
+            item = await super()._to_item(model_settings)
+            with contextlib.suppress(ModelNotFound):
+                item.reason = trouble_of(await self._model_registry.get_model(model_settings.name))
+            return item
+
+    class Served(server.DataPlane):  # type: ignore[misc]
+        def __init__(self, settings: Any, model_registry: Any) -> None:
+            super().__init__(settings=settings, model_registry=loaded(model_registry))
+
+    async def answer(_: object, error: UnavailableError) -> Any:
+        body = {"error": str(error), "reason": error.reason}
+        return responses.Response(status_code=UNAVAILABLE, content=body)
+
+    server.DataPlane, server.ModelRepositoryHandlers = Served, Told
+    app._EXCEPTION_HANDLERS[UnavailableError] = answer  # noqa: SLF001 - MLServer has no other way
+    utils.STATUS_CODE_MAPPING[UNAVAILABLE] = StatusCode.UNAVAILABLE
+
+
+def _registry_of_ready_models() -> Any:
+    """Returns a class around MLServer's registry for which a model that is not ready is not there."""
+    from bailie_models import NOT_RESPONDING, UnavailableError, trouble_of  # noqa: PLC0415
+    from mlserver.errors import ModelNotFound, ModelNotReady  # noqa: PLC0415
 
     class Loaded:
         """A registry for requests: a model that is not ready is not there."""
@@ -128,26 +156,7 @@ def tell_what_is_not_loaded() -> None:
                 raise UnavailableError(f"{ModelNotReady(name, version)}; {ELSEWHERE}")
             return model
 
-    class Told(server.ModelRepositoryHandlers):  # type: ignore[misc]
-        """The index, with the reason of each model that is not ready."""
-
-        async def _to_item(self, model_settings: Any) -> Any:
-            item = await super()._to_item(model_settings)
-            with contextlib.suppress(ModelNotFound):
-                item.reason = trouble_of(await self._model_registry.get_model(model_settings.name))
-            return item
-
-    class Served(server.DataPlane):  # type: ignore[misc]
-        def __init__(self, settings: Any, model_registry: Any) -> None:
-            super().__init__(settings=settings, model_registry=Loaded(model_registry))
-
-    async def answer(_: object, error: UnavailableError) -> Any:
-        body = {"error": str(error), "reason": error.reason}
-        return responses.Response(status_code=UNAVAILABLE, content=body)
-
-    server.DataPlane, server.ModelRepositoryHandlers = Served, Told
-    app._EXCEPTION_HANDLERS[UnavailableError] = answer  # noqa: SLF001 - MLServer has no other way
-    utils.STATUS_CODE_MAPPING[UNAVAILABLE] = StatusCode.UNAVAILABLE
+    return Loaded
 
 
 def words(error: BaseException) -> str:
