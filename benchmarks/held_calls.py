@@ -11,7 +11,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import multiprocessing
-from contextlib import asynccontextmanager, suppress
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,50 +19,31 @@ from typing import TYPE_CHECKING
 import grpc
 import httpx
 import psutil
+from tests.support.held_calls import Gate, agent_settings
 from tests.support.ports import free_port
 
 from bailie._gen import inference_pb2 as pb
 from bailie._gen import inference_pb2_grpc as pb_grpc
-from bailie.agent.settings import Settings
 from bailie.agent.waiting.grpc import serve_grpc
 from bailie.agent.waiting.http import serve_http
 from bailie.agent.waiting.requests import WaitingRequests
-from bailie.lifecycle.copies import CopyState
 from bailie.wellknown.headers import VERSION
 from benchmarks.laptop import until
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+    from collections.abc import Callable, Coroutine, Sequence
 
 NAME = "iris_1"
 _SETTLED_SECONDS = 1.0
-_DEADLINE_SECONDS = 120.0
-
-
-class _Evicted:
-    """A model that does not come into memory."""
-
-    def state(self, _: str) -> CopyState:
-        return CopyState.EVICTED
-
-    @asynccontextmanager
-    async def hold(self, *_: object) -> AsyncIterator[None]:
-        await asyncio.sleep(_DEADLINE_SECONDS)
-        yield
+_HOLD_SECONDS = 120.0
 
 
 def _agent(http: int, rpc: int) -> None:
-    settings = Settings(
-        namespace="a",
-        pod="mlserver-0",
-        server="mlserver",
-        replica=0,
-        held_http_port=http,
-        held_grpc_port=rpc,
-    )
+    settings = agent_settings(held_http_port=http, held_grpc_port=rpc, hold_seconds=_HOLD_SECONDS)
 
     async def serve() -> None:
-        waiting = WaitingRequests(_Evicted(), settings)  # type: ignore[arg-type]
+        # The gate is that of a model that does not come into memory.
+        waiting = WaitingRequests(Gate(), settings)  # type: ignore[arg-type]
         async with serve_http(waiting, settings), serve_grpc(waiting, settings):
             await asyncio.Event().wait()
 

@@ -30,4 +30,6 @@ def test_a_file_that_cannot_be_read_is_no_plan(tmp_path, content):
 
 
 def test_a_disk_that_takes_nothing_is_no_end(tmp_path):
-    write_plans(tmp_path / "missing" / "plans.json", PLANS)
+    path = tmp_path / "missing" / "plans.json"
+    write_plans(path, PLANS)
+    assert read_plans(path) == []

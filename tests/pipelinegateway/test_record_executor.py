@@ -29,6 +29,17 @@ ANSWERED = 2
 """Calls of one request: once it has an answer, the others of its topic run together."""
 
 
+def holding_big_ones(gate):
+    """Models that answer requests of the kind `big` once the gate is open, and others at once."""
+
+    async def behave(asked):
+        if "big" in str(asked.header("x-kind")):
+            await gate.wait()
+        return echo(asked)
+
+    return behave
+
+
 async def test_a_record_has_the_answer_and_the_data_of_all_steps(tmp_path):
     async with serving() as models, records(tmp_path, models, SPECS) as (engine, partition):
         outputs = await partition.run(request_of(), headers=[("x-tenant", b"t"), ("x-request-id", b"mine")])
@@ -188,14 +199,9 @@ async def test_a_backlog_of_a_model_that_is_away_is_not_felt_by_others(tmp_path)
 async def test_a_record_without_room_holds_up_no_smaller_one_of_another_topic(tmp_path):
     gate = asyncio.Event()
 
-    async def behave(asked):
-        if "big" in str(asked.header("x-kind")):
-            await gate.wait()
-        return echo(asked)
-
     large, kind = request_of(tensor("x", ["a" * (700 << 10)])), [("x-kind", b"big")]
     async with (
-        serving(behave) as models,
+        serving(holding_big_ones(gate)) as models,
         records(tmp_path, models, SPECS, most_bytes=2 << 20) as (_, partition),
     ):
         big = [
@@ -230,14 +236,9 @@ async def test_records_of_a_partition_that_went_away_are_not_begun(tmp_path):
 async def test_records_leave_half_of_the_memory_to_requests(tmp_path):
     gate = asyncio.Event()
 
-    async def behave(asked):
-        if "big" in str(asked.header("x-kind")):
-            await gate.wait()
-        return echo(asked)
-
     large = request_of(tensor("x", ["a" * (400 << 10)]))
     async with (
-        serving(behave) as models,
+        serving(holding_big_ones(gate)) as models,
         records(tmp_path, models, SPECS, most_bytes=2 << 20) as (engine, partition),
     ):
         partition.put(request_of())

@@ -22,6 +22,18 @@ ASKS = (("bailie-version", "iris_1"),)
 """What Envoy adds to a call."""
 
 
+def call_headers(method, *more):
+    """Returns the headers of a gRPC call, as HTTP/2 has them."""
+    path = b"/inference.GRPCInferenceService/" + method
+    head = [(b":method", b"POST"), (b":scheme", b"http"), (b":path", path), (b":authority", b"x")]
+    return [*head, (b"content-type", b"application/grpc"), (b"te", b"trailers"), *more]
+
+
+def agent_settings(**more):
+    """Returns the settings of the agent of the one replica."""
+    return Settings(namespace="a", pod="mlserver-0", server="mlserver", replica=0, **more)
+
+
 class Gate:
     """One model, which is in memory from when the test says so."""
 
@@ -80,15 +92,7 @@ async def held(**settings):
     pb_grpc.add_GRPCInferenceServiceServicer_to_server(servicer, server)
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
-    known = Settings(
-        namespace="a",
-        pod="mlserver-0",
-        server="mlserver",
-        replica=0,
-        grpc_port=port,
-        held_grpc_port=0,
-        **settings,
-    )
+    known = agent_settings(grpc_port=port, held_grpc_port=0, **settings)
     async with AsyncExitStack() as stack:
         stack.push_async_callback(server.stop, 0)
         at = await stack.enter_async_context(serve_grpc(WaitingRequests(gate, known), known))

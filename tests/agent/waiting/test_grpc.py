@@ -12,25 +12,16 @@ from benchmarks.raw_http2 import connection, grpc_headers
 from hypothesis import HealthCheck, given
 from hypothesis import settings as examples
 from hypothesis import strategies as st
-from tests.support.held_calls import ASKS, held
+from tests.support.held_calls import ASKS, agent_settings, call_headers, held
 from tests.support.waiting import until
 
 from bailie._gen import inference_pb2 as pb
 from bailie._gen import inference_pb2_grpc as pb_grpc
-from bailie.agent.settings import Settings
 from bailie.agent.waiting.grpc import _ServerLink
 from bailie.agent.waiting.http2 import WINDOW, StreamPart
 
 MIB = 1 << 20
-CALL = [
-    (b":method", b"POST"),
-    (b":scheme", b"http"),
-    (b":path", b"/inference.GRPCInferenceService/ModelInfer"),
-    (b":authority", b"x"),
-    (b"content-type", b"application/grpc"),
-    (b"te", b"trailers"),
-    (b"bailie-version", b"iris_1"),
-]
+CALL = call_headers(b"ModelInfer", (b"bailie-version", b"iris_1"))
 
 
 def framed(message):
@@ -221,9 +212,7 @@ async def test_a_server_that_takes_no_connection_costs_all_calls_together_one_wa
             filler.setblocking(False)
             filler.connect_ex(listening.getsockname())
         port = listening.getsockname()[1]
-        link = _ServerLink(
-            Settings(namespace="a", pod="mlserver-0", server="mlserver", replica=0, grpc_port=port)
-        )
+        link = _ServerLink(agent_settings(grpc_port=port))
         async with asyncio.timeout(8):
             found = await asyncio.gather(*(link.open(CALL) for _ in range(4)), return_exceptions=True)
         assert [type(each) for each in found] == [TimeoutError] * 4

@@ -25,20 +25,13 @@ from benchmarks.raw_http2 import (
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.support.dataplane import Servicer
-from tests.support.held_calls import ASKS, held
+from tests.support.held_calls import ASKS, call_headers, held
 from tests.support.waiting import until
 
 from bailie._gen import inference_pb2_grpc as pb_grpc
 from bailie.agent.waiting.http2 import Http2Connection, Stream, StreamLost, StreamPart
 
-STREAM_CALL = [
-    (b":method", b"POST"),
-    (b":scheme", b"http"),
-    (b":path", b"/inference.GRPCInferenceService/ModelStreamInfer"),
-    (b":authority", b"x"),
-    (b"content-type", b"application/grpc"),
-    (b"te", b"trailers"),
-]
+STREAM_CALL = call_headers(b"ModelStreamInfer")
 ASKED = b"\0\0\0\0\10\12\6iris_1"
 
 

@@ -114,7 +114,9 @@ def test_the_file_of_a_later_version_is_said(tmp_path):
 def test_the_file_of_a_version_before_versions_is_read(tmp_path):
     path = filled(tmp_path / "objects.db")
     changed(path, "PRAGMA user_version=0")
-    Store(path).close()
+    store = Store(path, expected=True)
+    assert store.get(Key(MODELS, "a", "m0"))["spec"]["text"][0] == "y"
+    store.close()
 
 
 @pytest.mark.parametrize("name", ["objects.db", "objects.db-wal"])
