@@ -214,7 +214,7 @@ def delete(
 async def delete_objects(
     client: Client, manifests: list[Manifest], namespace: str, tell: Callable[[str], None]
 ) -> list[str]:
-    """Deletes the objects that exist, and prints each; returns a sentence for each that is not."""
+    """Deletes the objects, and tells of each one; returns a sentence for each that is not there."""
     from bailie.kube.errors import NotFound
 
     absent = []
