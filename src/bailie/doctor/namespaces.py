@@ -14,7 +14,7 @@ from bailie.wellknown import labels, names
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from bailie.doctor.facts import Facts, NamespaceFacts, Thing
+    from bailie.doctor.facts import Facts, Known, NamespaceFacts, Thing
 
 _SHOWN = 3
 """Things that are named one by one; the rest is counted."""
@@ -168,19 +168,15 @@ def _term(seen: NamespaceFacts) -> Iterator[Finding]:
 
 
 def _servers(_: Facts, seen: NamespaceFacts) -> Iterator[Finding]:
-    if isinstance(seen.servers, Unknown):
-        yield unknown("servers", f"Servers of {seen.name}: {seen.servers.why}", seen.name)
-    else:
-        yield from _things("servers", "Server", seen, seen.servers)
+    return _of_kind("servers", "Server", seen, seen.servers)
 
 
 def _models(facts: Facts, seen: NamespaceFacts) -> Iterator[Finding]:
     if isinstance(seen.models, Unknown):
-        yield unknown("models", f"Models of {seen.name}: {seen.models.why}", seen.name)
+        yield from _of_kind("models", "Model", seen, seen.models)
+    elif not seen.models:
         return
-    if not seen.models:
-        return
-    if _is_unserved(facts, seen):
+    elif _is_unserved(facts, seen):
         names = _names(seen.models)
         home = next((each.home for each in known(facts.installations)), "")
         text = f"no operator serves the {counted(len(seen.models), 'Model')} of {seen.name} ({names}): "
@@ -197,17 +193,11 @@ def _models(facts: Facts, seen: NamespaceFacts) -> Iterator[Finding]:
 
 
 def _pipelines(_: Facts, seen: NamespaceFacts) -> Iterator[Finding]:
-    if isinstance(seen.pipelines, Unknown):
-        yield unknown("pipelines", f"Pipelines of {seen.name}: {seen.pipelines.why}", seen.name)
-    else:
-        yield from _things("pipelines", "Pipeline", seen, seen.pipelines)
+    return _of_kind("pipelines", "Pipeline", seen, seen.pipelines)
 
 
 def _experiments(_: Facts, seen: NamespaceFacts) -> Iterator[Finding]:
-    if isinstance(seen.experiments, Unknown):
-        yield unknown("experiments", f"Experiments of {seen.name}: {seen.experiments.why}", seen.name)
-    else:
-        yield from _things("experiments", "Experiment", seen, seen.experiments)
+    return _of_kind("experiments", "Experiment", seen, seen.experiments)
 
 
 def _is_unserved(facts: Facts, seen: NamespaceFacts) -> bool:
@@ -218,6 +208,15 @@ def _is_unserved(facts: Facts, seen: NamespaceFacts) -> bool:
         return False
     whole = any(each.listed is None for each in known(facts.installations))
     return not whole
+
+
+def _of_kind(
+    check: str, kind: str, seen: NamespaceFacts, things: Known[Sequence[Thing]]
+) -> Iterator[Finding]:
+    if isinstance(things, Unknown):
+        yield unknown(check, f"{kind}s of {seen.name}: {things.why}", seen.name)
+    else:
+        yield from _things(check, kind, seen, things)
 
 
 def _things(check: str, kind: str, seen: NamespaceFacts, things: Sequence[Thing]) -> Iterator[Finding]:
