@@ -21,7 +21,10 @@ from typing import TYPE_CHECKING
 from bailie.settings.reader import SettingsError
 
 if TYPE_CHECKING:
+    from argparse import Namespace
     from collections.abc import Callable, Coroutine, Iterator
+
+    from kubeapi.settings import Settings
 
 
 class Unusable(Exception):  # noqa: N818 - the name of the state
@@ -187,27 +190,10 @@ def _api_server(arguments: list[str]) -> None:
     parser.add_argument("--audit-log", type=Path, help="file for an audit log, one line per request")
     options = parser.parse_args(arguments)
     _set_up_logging(options.log_level)
-    from bailie.local.bootstrap import IMAGE, MLSERVER_IMAGE
-    from bailie.local.definitions import served_definitions
-    from bailie.local.notices import Notices
-    from bailie.local.programs import TITLES
-    from bailie.local.settings import API_NAME
     from kubeapi.errors import StateError
     from kubeapi.server import serve
-    from kubeapi.settings import Settings
 
-    state = options.state_dir
-    settings = Settings(
-        definitions=served_definitions(),
-        name=API_NAME,
-        state_dir=state / "api",
-        log_dir=state / "logs",
-        addresses=state / "node" / "addresses.json",
-        node=state / "node" / "commands.sock",
-        notices=Notices(TITLES, own=(IMAGE, MLSERVER_IMAGE)),
-        port=options.port,
-        audit_log=options.audit_log,
-    )
+    settings = _api_settings(options)
 
     async def main() -> None:
         _collect_from_now_on()
@@ -221,6 +207,28 @@ def _api_server(arguments: list[str]) -> None:
             runner.run(main())
         except StateError as error:
             raise Unusable(str(error)) from error
+
+
+def _api_settings(options: Namespace) -> Settings:
+    from bailie.local.bootstrap import IMAGE, MLSERVER_IMAGE
+    from bailie.local.definitions import served_definitions
+    from bailie.local.notices import Notices
+    from bailie.local.programs import TITLES
+    from bailie.local.settings import API_NAME
+    from kubeapi.settings import Settings
+
+    state = options.state_dir
+    return Settings(
+        definitions=served_definitions(),
+        name=API_NAME,
+        state_dir=state / "api",
+        log_dir=state / "logs",
+        addresses=state / "node" / "addresses.json",
+        node=state / "node" / "commands.sock",
+        notices=Notices(TITLES, own=(IMAGE, MLSERVER_IMAGE)),
+        port=options.port,
+        audit_log=options.audit_log,
+    )
 
 
 PROCESSES = {
