@@ -18,7 +18,8 @@ from tests.support.waiting import until
 from bailie._gen import inference_pb2 as pb
 from bailie._gen import inference_pb2_grpc as pb_grpc
 from bailie.agent.waiting.grpc import _ServerLink
-from bailie.agent.waiting.http2 import WINDOW, StreamPart
+from bailie.agent.waiting.http2 import WINDOW
+from bailie.agent.waiting.streams import StreamPart
 
 MIB = 1 << 20
 CALL = call_headers(b"ModelInfer", (b"bailie-version", b"iris_1"))

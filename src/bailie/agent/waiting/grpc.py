@@ -16,8 +16,9 @@ import structlog
 from h2.errors import ErrorCodes
 
 from bailie._gen import inference_pb2
-from bailie.agent.waiting.http2 import WINDOW, Http2Connection, StreamLost, StreamPart
+from bailie.agent.waiting.http2 import WINDOW, Http2Connection
 from bailie.agent.waiting.requests import CONNECT_SECONDS, STOP_SECONDS, NotAnswered
+from bailie.agent.waiting.streams import StreamLost, StreamPart
 from bailie.inference.grpc_words import status_words
 from bailie.routing.refusal import no_answer, not_served
 from bailie.tracing.context import HEADER
@@ -27,8 +28,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from bailie.agent.settings import Settings
-    from bailie.agent.waiting.http2 import Headers, Stream
     from bailie.agent.waiting.requests import WaitingRequests
+    from bailie.agent.waiting.streams import Headers, Stream
     from bailie.routing.refusal import ErrorAnswer
 
 log = structlog.get_logger(__name__)

@@ -9,14 +9,11 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections import deque
 from contextlib import suppress
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 
 from h2.config import H2Configuration
 from h2.connection import H2Connection
-from h2.errors import ErrorCodes
 from h2.events import (
     ConnectionTerminated,
     DataReceived,
@@ -29,15 +26,17 @@ from h2.events import (
 )
 from h2.exceptions import ProtocolError, TooManyStreamsError
 from h2.settings import SettingCodes, Settings
-from hpack import Decoder
+
+from bailie.agent.waiting.engine import CallDecoder, CallEngine
+from bailie.agent.waiting.streams import Stream, StreamLost, StreamPart
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from h2.errors import ErrorCodes
     from h2.events import Event
-    from hpack.struct import HeaderTuple
 
-    Headers = list[tuple[bytes, bytes]]
+    from bailie.agent.waiting.streams import Headers
 
 WINDOW = 65_535
 """Bytes of a stream that come unread."""
@@ -49,19 +48,6 @@ _MOST_STREAMS = 1_000_000
 _PROBES = {socket.TCP_KEEPIDLE: 30, socket.TCP_KEEPINTVL: 5, socket.TCP_KEEPCNT: 3}
 """Seconds of silence before a connection is probed, seconds between probes, and how many are not answered
 where the peer is gone."""
-_OF_CALLERS = 1
-"""The remainder of the numbers of streams that callers begin, divided by two."""
-
-
-@dataclass(slots=True)
-class StreamPart:
-    """A part of a stream: headers or trailers, else bytes. `window`: bytes of the window that it takes.
-    `end`: nothing follows."""
-
-    headers: Headers | None = None
-    data: bytes | bytearray = b""
-    window: int = 0
-    end: bool = False
 
 
 def _notice_loss(connection: socket.socket) -> None:
@@ -70,124 +56,6 @@ def _notice_loss(connection: socket.socket) -> None:
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     for option, value in _PROBES.items():
         connection.setsockopt(socket.IPPROTO_TCP, option, value)
-
-
-class StreamLost(Exception):  # noqa: N818 - a state of the world
-    """A stream ended before its time: the peer or the connection ended it."""
-
-
-class _CallDecoder(Decoder):
-    """Decodes headers of calls, which may have any number of bytes and are POST requests.
-
-    h2 would end a connection, and all calls on it, for one call that sends more or less than its headers say.
-    Envoy passes such lengths on, as it makes messages longer.
-    """
-
-    def decode(self, data: bytes, raw: bool = False) -> Iterable[HeaderTuple]:
-        """Returns the headers without a length."""
-        headers = super().decode(data, raw)
-        return [_posted(each) for each in headers if each[0] != b"content-length"]
-
-
-def _posted(header: HeaderTuple) -> HeaderTuple:
-    return type(header)(header[0], b"POST") if header[0] == b":method" else header
-
-
-class _Engine(H2Connection):
-    """Goes on with the calls under way after a peer has said that it takes no others: h2 would end them. And
-    counts the streams of a caller at times only: h2 looks at all of them for each new one."""
-
-    _counted = _begun = 0
-
-    def _open_streams(self, remainder: int) -> int:
-        """Returns how many streams are open, and of callers' streams a few more; forgets those that ended."""
-        if self.config.client_side or remainder != _OF_CALLERS:
-            return super()._open_streams(remainder)
-        self._begun += 1
-        if 4 * self._begun > len(self.streams):
-            self._counted, self._begun = super()._open_streams(remainder), 0
-        return self._counted + self._begun
-
-    def _receive_goaway_frame(self, frame: Any) -> tuple[list[Any], list[Event]]:
-        said = ConnectionTerminated()
-        said.last_stream_id = frame.last_stream_id
-        return [], [said]
-
-
-class Stream:
-    """One call on a connection. Not more than one reader and one writer at a time."""
-
-    def __init__(self, connection: Http2Connection, number: int) -> None:
-        self.number = number
-        self.begun = False
-        """Whether headers were sent."""
-        self.lost = False
-        """Whether peer or connection have ended the stream."""
-        self.when_lost: Callable[[], object] | None = None
-        self._connection = connection
-        self._parts: deque[StreamPart] = deque()
-        self._news = asyncio.Event()
-
-    async def read(self) -> StreamPart:
-        """Returns the next part, whose bytes the peer may then replace. Raises StreamLost."""
-        while not self._parts:
-            await self.changed()
-        part = self._parts.popleft()
-        self._connection.took(self.number, part.window)
-        return part
-
-    async def send(self, part: StreamPart) -> None:
-        """Sends a part as far as the peer's window goes, and waits for the rest. Raises StreamLost."""
-        if part.headers is not None:
-            self.begun = True
-            self._connection.send_headers(self.number, part.headers, end=part.end)
-            return
-        data = memoryview(part.data)
-        while True:
-            size = min(len(data), self._connection.room(self.number))
-            if size or not data:
-                self._connection.send_data(self.number, data[:size], end=part.end and size == len(data))
-                data = data[size:]
-            if not data:
-                return
-            if not size:
-                await self._connection.more_room(self)
-
-    def put(self, part: StreamPart) -> None:
-        """Takes a part from the connection. Bytes are joined with those before: a frame of none takes no
-        window, and any number may come."""
-        last = self._parts[-1] if self._parts else None
-        if last is None or last.headers is not None or part.headers is not None:
-            self._parts.append(part)
-        else:
-            last.data += part.data
-            last.window += part.window
-            last.end = part.end
-        self.tell()
-
-    def lose(self) -> None:
-        """Notes that the stream is gone. Parts that have come can still be read."""
-        self.lost = True
-        self.tell()
-        if self.when_lost is not None:
-            self.when_lost()
-
-    def tell(self) -> None:
-        """Wakes the reader and the writer."""
-        self._news.set()
-
-    async def changed(self) -> None:
-        """Waits for a change. Raises StreamLost."""
-        if self.lost:
-            raise StreamLost
-        self._news.clear()
-        await self._news.wait()
-
-    def close(self, code: ErrorCodes = ErrorCodes.CANCEL) -> None:
-        """Forgets the stream, and ends it for the peer unless both sides have ended."""
-        self.when_lost = None
-        self._connection.forget(self, sum(part.window for part in self._parts), code)
-        self._parts.clear()
 
 
 class Http2Connection(asyncio.Protocol):
@@ -202,7 +70,7 @@ class Http2Connection(asyncio.Protocol):
             validate_inbound_headers=False,
             validate_outbound_headers=False,
         )
-        self._engine = _Engine(config)
+        self._engine = CallEngine(config)
         values = {
             SettingCodes.INITIAL_WINDOW_SIZE: WINDOW,
             SettingCodes.MAX_CONCURRENT_STREAMS: _MOST_STREAMS,
@@ -210,7 +78,7 @@ class Http2Connection(asyncio.Protocol):
         if client:
             values[SettingCodes.ENABLE_PUSH] = 0
         self._engine.local_settings = Settings(client=client, initial_values=values)
-        self._engine.decoder = _CallDecoder()
+        self._engine.decoder = CallDecoder()
         self._engine.decoder.max_header_list_size = H2Connection.DEFAULT_MAX_HEADER_LIST_SIZE
         self._accept = accept
         self._streams: dict[int, Stream] = {}
