@@ -8,7 +8,6 @@ until the time is over. Beside them `/healthz` is asked on a connection of its o
 
 from __future__ import annotations
 
-import argparse
 import base64
 import http.client
 import json
@@ -28,6 +27,8 @@ from tests.support.fuzz_known import found
 from tests.support.fuzz_objects import NAMESPACE, Request
 from tests.support.fuzz_requests import Requests
 from tests.support.waiting import until_blocking
+
+from benchmarks.fuzzing import conclude, options_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -206,15 +207,7 @@ def _drive(api: Api, result: Result, requests: Iterable[Request], until: float) 
 
 def main(arguments: list[str]) -> None:
     """`python -m benchmarks api-fuzz`."""
-    parser = argparse.ArgumentParser(prog="api-fuzz", description=__doc__)
-    parser.add_argument("--seconds", type=float, default=60.0)
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--connections", type=int, default=4)
-    options = parser.parse_args(arguments)
+    options = options_of("api-fuzz", __doc__, arguments)
     result = fuzz(options.seconds, options.seed, connections=options.connections)
-    print(result.summary())
-    print(f"  slowest: {result.slowest[0]:.2f} s, {result.slowest[1]}")
-    for failure in dict.fromkeys(result.failures[:50]):
-        print(f"  {failure}")
-    if result.failures:
-        sys.exit(1)
+    slowest = f"\n  slowest: {result.slowest[0]:.2f} s, {result.slowest[1]}"
+    conclude(result.summary() + slowest, result.failures)

@@ -9,14 +9,12 @@ runs a short form.
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import socket
 import ssl
 import struct
 import subprocess
-import sys
 import tempfile
 import threading
 import time
@@ -45,6 +43,7 @@ from tests.support.fuzz_objects import Request
 from tests.support.waiting import until_blocking
 
 from benchmarks.api_fuzz import Api, ApiVerdict, running_api
+from benchmarks.fuzzing import conclude, options_of
 from kubeapi.pods.commands import PROTOCOLS
 from kubeapi.pods.port_forward import PROTOCOL
 
@@ -303,14 +302,6 @@ def _find_leftovers(target: Doors, result: Result, at_rest: int) -> None:
 
 def main(arguments: list[str]) -> None:
     """`python -m benchmarks door-fuzz`."""
-    parser = argparse.ArgumentParser(prog="door-fuzz", description=__doc__)
-    parser.add_argument("--seconds", type=float, default=60.0)
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--connections", type=int, default=4)
-    options = parser.parse_args(arguments)
+    options = options_of("door-fuzz", __doc__, arguments)
     result = fuzz(options.seconds, options.seed, connections=options.connections)
-    print(result.summary())
-    for failure, number in Counter(result.failures).most_common(20):
-        print(f"  {number} times: {failure}")
-    if result.failures:
-        sys.exit(1)
+    conclude(result.summary(), result.failures)

@@ -11,10 +11,8 @@ or missing answer, memory that grows, and bytes or requests that the gateway sti
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import random
-import sys
 import tempfile
 import time
 from collections import Counter
@@ -31,6 +29,7 @@ from tests.support.gateway_attacks import Attacks, bad_answer
 
 from bailie.wellknown import ports
 from benchmarks import stack
+from benchmarks.fuzzing import conclude, options_of
 from benchmarks.pipelines import ADDRESS, pipeline_gateway
 
 if TYPE_CHECKING:
@@ -198,14 +197,6 @@ async def _holds_nothing() -> bool:
 
 def main(arguments: Sequence[str]) -> None:
     """`python -m benchmarks gateway-fuzz`."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks gateway-fuzz", description=__doc__)
-    parser.add_argument("--seconds", type=float, default=60.0)
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--connections", type=int, default=4)
-    options = parser.parse_args(arguments)
+    options = options_of("gateway-fuzz", __doc__, arguments)
     outcome = asyncio.run(fuzz(options.seconds, options.seed, connections=options.connections))
-    print(outcome.summary())
-    for failure, number in Counter(outcome.failures).most_common(20):
-        print(f"  {number} times: {failure}")
-    if outcome.failures:
-        sys.exit(1)
+    conclude(outcome.summary(), outcome.failures)
