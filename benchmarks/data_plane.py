@@ -23,6 +23,7 @@ from bailie._gen import inference_pb2 as pb
 from bailie.gateway.publisher import Gateway
 from bailie.routing.table import Backend, ReplicaEndpoint, Route, RoutingTable
 from benchmarks import load, stack
+from benchmarks.results import add_json, keep
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -145,9 +146,8 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument("--seconds", type=float, default=1.5, help="length of one round")
     parser.add_argument("--connections", type=int, nargs="+", default=[1, 16])
     parser.add_argument("--protocols", nargs="+", default=["REST", "gRPC"], choices=["REST", "gRPC"])
-    parser.add_argument("--json", type=Path, help="write the results here too")
+    add_json(parser)
     options = parser.parse_args(arguments)
     results = asyncio.run(measure(options))
     print(table(results))
-    if options.json:
-        options.json.write_text(json.dumps(results, indent=2) + "\n")
+    keep(options, results)

@@ -12,13 +12,11 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import json
 import os
 import time
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bailie.api.kinds import MODEL, POD, SERVER
@@ -29,11 +27,13 @@ from bailie.local.readiness import condition, is_current
 from bailie.workloads.replicas import is_ready
 from benchmarks.laptop import NAMESPACE, Laptop, laptop, until
 from benchmarks.processes import spawned
+from benchmarks.results import add_json, keep
 from benchmarks.witnesses import Task, witnesses
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator, Sequence
     from multiprocessing.connection import Connection
+    from pathlib import Path
 
     from benchmarks.witnesses import Witnesses
 
@@ -291,13 +291,12 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument("--no-ways", dest="ways", action="store_false", help="only ends of one of two")
     parser.add_argument("--ends", type=int, default=20, help="ends of one of two replicas")
     parser.add_argument("--hogs", type=int, default=10, help="processes beside these ends")
-    parser.add_argument("--json", type=Path, help="write the results here too")
+    add_json(parser)
     options = parser.parse_args(arguments)
     with laptop(training=("-c", MAKE % options.load_seconds)) as running:
         found = asyncio.run(measure(running, options))
     failed, answers = sum(len(each.failures) for each in found), sum(each.answers for each in found)
     print(f"all: {failed} requests failed of {failed + answers}; load average: {os.getloadavg()}", flush=True)
-    if options.json:
-        options.json.write_text(json.dumps([asdict(each) for each in found], indent=2) + "\n")
+    keep(options, [asdict(each) for each in found])
     if failed:
         raise SystemExit("a request failed")

@@ -10,14 +10,12 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import json
 import os
 import re
 import signal
 import statistics
 import time
 from datetime import datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bailie.api.kinds import LEASE, MODEL, POD
@@ -25,10 +23,12 @@ from bailie.kube.client import Client
 from bailie.local.demo import model_manifest
 from bailie.local.readiness import condition, process_id
 from benchmarks.laptop import NAMESPACE, Laptop, laptop, until
+from benchmarks.results import add_json, keep
 from benchmarks.steady import steady
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from pathlib import Path
 
 LEASE_NAME = "seldon-scheduler"
 MODELS = 20
@@ -243,10 +243,9 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument("--ends", type=int, default=20, help="leaders ended with SIGTERM")
     parser.add_argument("--stop-seconds", type=float, default=30.0, help="SIGSTOP of a leader; 0 for none")
     parser.add_argument("--rate", type=float, default=200.0, help="requests per second over all models")
-    parser.add_argument("--json", type=Path, help="write the results here too")
+    add_json(parser)
     options = parser.parse_args(arguments)
     with laptop("--scheduler-replicas", str(options.schedulers)) as running:
         figures = asyncio.run(measure(running, options))
     print("\n".join(told(figures)), flush=True)
-    if options.json:
-        options.json.write_text(json.dumps(figures, indent=2) + "\n")
+    keep(options, figures)

@@ -11,11 +11,9 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import json
 import os
 import time
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bailie.api.kinds import MODEL, SELDON_RUNTIME
@@ -25,6 +23,7 @@ from bailie.local.demo import model_manifest
 from bailie.local.readiness import condition
 from bailie.wellknown import headers
 from benchmarks.laptop import Laptop, laptop, until
+from benchmarks.results import add_json, keep
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -182,10 +181,9 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument("--models", type=int, default=20)
     parser.add_argument("--pause", type=float, default=2.0, help="seconds after fallbackMesh is taken away")
     parser.add_argument("--rate", type=float, default=250.0, help="requests per second over all models")
-    parser.add_argument("--json", type=Path, help="write the results here too")
+    add_json(parser)
     options = parser.parse_args(arguments)
     with laptop(namespaces=(OLD, NEW)) as running:
         figures = asyncio.run(measure(running, options))
     print("\n".join(told(figures)), flush=True)
-    if options.json:
-        options.json.write_text(json.dumps(figures, indent=2) + "\n")
+    keep(options, figures)

@@ -12,11 +12,9 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import json
 import os
 import statistics
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from bailie.api.kinds import LEASE, MODEL, POD, SELDON_RUNTIME, SERVER
@@ -28,6 +26,7 @@ from bailie.wellknown import names
 from benchmarks import simulated_hand_over
 from benchmarks.failover import lines
 from benchmarks.laptop import Laptop, laptop, until
+from benchmarks.results import add_json, keep
 from benchmarks.simulated_hand_over import TO_ITS_OWN, TO_THE_CENTRAL_ONE
 from benchmarks.steady import steady
 
@@ -183,7 +182,7 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument("--rounds", type=int, default=5, help="changes to its own and back")
     parser.add_argument("--pause", type=float, default=5.0, help="seconds between two changes")
     parser.add_argument("--rate", type=float, default=250.0, help="requests per second over all models")
-    parser.add_argument("--json", type=Path, help="write the results here too")
+    add_json(parser)
     options = parser.parse_args(arguments)
     if options.simulated:
         figures = asyncio.run(simulated_hand_over.measure(options, lambda line: print(line, flush=True)))
@@ -191,5 +190,4 @@ def main(arguments: Sequence[str]) -> None:
         with laptop(namespaces=(CENTRAL, TEAM)) as running:
             figures = asyncio.run(measure(running, options))
     print("\n".join(told(figures)), flush=True)
-    if options.json:
-        options.json.write_text(json.dumps(figures, indent=2) + "\n")
+    keep(options, figures)

@@ -10,12 +10,10 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import json
 import os
 import signal
 import time
 from itertools import count
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -27,6 +25,7 @@ from bailie.local.readiness import condition, process_id
 from bailie.wellknown.names import ENVOY
 from benchmarks.calls import Call, Stream, caller, failed, outcomes, send
 from benchmarks.laptop import NAMESPACE, Laptop, laptop, until
+from benchmarks.results import add_json, keep
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -205,7 +204,7 @@ def main(arguments: Sequence[str]) -> None:
     """Runs the benchmark; see the module's text."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks hung", description=__doc__)
     parser.add_argument("--rate", type=float, default=50.0, help="requests per second")
-    parser.add_argument("--json", type=Path, help="write the results here too")
+    add_json(parser)
     options = parser.parse_args(arguments)
     with laptop() as running:
         figures = asyncio.run(measure(running, options.rate))
@@ -213,5 +212,4 @@ def main(arguments: Sequence[str]) -> None:
         print(f"{server} (1 of {REPLICAS.get(server, 2)} stopped)")
         for name, value in found.items():
             print(f"  {name}: {value}")
-    if options.json:
-        options.json.write_text(json.dumps(figures, indent=2) + "\n")
+    keep(options, figures)

@@ -11,12 +11,10 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
-import json
 import os
 import signal
 import statistics
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bailie.api.kinds import MODEL, POD, SERVER
@@ -29,6 +27,7 @@ from bailie.local.settings import OPERATOR_NAMESPACE
 from bailie.local.status import inference_address
 from bailie.local.traffic import Tally, stream, wrong_answer
 from benchmarks.laptop import Laptop, laptop, seconds_until
+from benchmarks.results import add_json, keep
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator, Sequence
@@ -236,10 +235,9 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument("--namespaces", type=int, default=10)
     parser.add_argument("--seconds", type=float, default=60.0, help="how long each is kept dead")
     parser.add_argument("--rate", type=float, default=5.0, help="requests per second to each namespace")
-    parser.add_argument("--json", type=Path, help="write the results here too")
+    add_json(parser)
     options = parser.parse_args(arguments)
     with laptop(namespaces=_names(options.namespaces)) as running:
         figures = asyncio.run(measure(running, options))
     print("\n".join(told(figures, options.namespaces)), flush=True)
-    if options.json:
-        options.json.write_text(json.dumps(figures, indent=2) + "\n")
+    keep(options, figures)

@@ -27,6 +27,7 @@ import psutil
 from bailie.local.demo import model_manifest
 from bailie.local.traffic import Tally, inference_clients, stream
 from benchmarks.laptop import Laptop, laptop
+from benchmarks.results import add_json, keep
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -171,8 +172,7 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument(
         "--rate", type=float, default=25.0, help="requests per second, namespace and protocol"
     )
-    parser.add_argument("--json", type=Path, help="write the results here too")
+    add_json(parser)
     options = parser.parse_args(arguments)
     figures = measure(options, lambda line: print(line, flush=True))
-    if options.json:
-        options.json.write_text(json.dumps(figures, indent=2) + "\n")
+    keep(options, figures)

@@ -10,16 +10,15 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import json
 import os
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bailie.kube.client import Client
 from benchmarks.hand_over import CENTRAL, TEAM, Team, disturbances
 from benchmarks.laptop import laptop
 from benchmarks.move_commands import Commands
+from benchmarks.results import add_json, keep
 from benchmarks.steady import steady
 
 if TYPE_CHECKING:
@@ -85,10 +84,9 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument("--models", type=int, default=20)
     parser.add_argument("--rounds", type=int, default=3, help="moves there and back")
     parser.add_argument("--rate", type=float, default=250.0, help="requests per second over all models")
-    parser.add_argument("--json", type=Path, help="write the results here too")
+    add_json(parser)
     options = parser.parse_args(arguments)
     with laptop(namespaces=(CENTRAL, TEAM)) as running:
         figures = asyncio.run(measure(running, options))
     print("\n".join(told(figures)), flush=True)
-    if options.json:
-        options.json.write_text(json.dumps(figures, indent=2) + "\n")
+    keep(options, figures)

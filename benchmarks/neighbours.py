@@ -11,11 +11,9 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import json
 from collections import Counter
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bailie.api.kinds import MODEL
@@ -24,9 +22,11 @@ from bailie.local.demo import model_manifest
 from bailie.local.readiness import condition
 from benchmarks.calls import Call, Stream, caller, failed, outcomes, send
 from benchmarks.laptop import NAMESPACE, Laptop, laptop, until
+from benchmarks.results import add_json, keep
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
 PATIENCE_SECONDS = 60.0
 NOTING = """
@@ -149,7 +149,7 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument("--rate", type=float, default=200.0, help="good requests per second")
     parser.add_argument("--bad-rate", type=float, default=100.0, help="bad requests per second")
     parser.add_argument("--seconds", type=float, default=60.0)
-    parser.add_argument("--json", type=Path, help="write the results here too")
+    add_json(parser)
     options = parser.parse_args(arguments)
     with laptop() as running:
         found = asyncio.run(measure(running, options))
@@ -164,5 +164,4 @@ def main(arguments: Sequence[str]) -> None:
     }
     for name, value in figures.items():
         print(f"{name}: {value}")
-    if options.json:
-        options.json.write_text(json.dumps(figures, indent=2) + "\n")
+    keep(options, figures)

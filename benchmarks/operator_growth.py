@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import json
 import os
 import statistics
 import tempfile
@@ -32,6 +31,7 @@ from bailie.kube.client import Client
 from bailie.local.readiness import condition
 from benchmarks.laptop import seconds_until
 from benchmarks.processes import ask, spawned
+from benchmarks.results import add_json, keep
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -202,15 +202,14 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument("--sizes", type=int, nargs="+", default=[1, 10, 50], help="numbers of namespaces")
     parser.add_argument("--samples", type=int, default=100, help="reconciliations measured at each size")
     parser.add_argument("--rest", type=float, default=20.0, help="seconds at rest")
-    parser.add_argument("--json", type=Path, help="write the results here too")
+    add_json(parser)
     options = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory() as name, surroundings(Path(name)) as api:
         found = asyncio.run(measure(api, Path(name), options))
     for figures in found:
         print(", ".join(f"{key} {_shown(value)}" for key, value in figures.items()), flush=True)
     print(f"load average: {os.getloadavg()}")
-    if options.json:
-        options.json.write_text(json.dumps(found, indent=2) + "\n")
+    keep(options, found)
 
 
 def _shown(value: float) -> str:

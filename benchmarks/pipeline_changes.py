@@ -12,13 +12,11 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import json
 import os
 import signal
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bailie.api.kinds import EXPERIMENT, MODEL, PIPELINE, SERVER
@@ -30,6 +28,7 @@ from benchmarks.failover import Stack
 from benchmarks.figures import Figures
 from benchmarks.laptop import NAMESPACE, Laptop, laptop, until
 from benchmarks.pipeline_growth import Pipelines, pipeline
+from benchmarks.results import add_json, keep
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -209,7 +208,7 @@ def options_of(arguments: Sequence[str]) -> argparse.Namespace:
     """Returns the options of a run."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks pipeline-changes", description=__doc__)
     parser.add_argument("--rate", type=float, default=100.0, help="requests per second")
-    parser.add_argument("--json", type=Path, help="write the results here too")
+    add_json(parser)
     return parser.parse_args(arguments)
 
 
@@ -218,5 +217,4 @@ def main(arguments: Sequence[str]) -> None:
     options = options_of(arguments)
     figures = run(options)
     print("\n".join(judged(figures).lines), f"load average: {figures['load average']}", sep="\n", flush=True)
-    if options.json:
-        options.json.write_text(json.dumps(figures, indent=2) + "\n")
+    keep(options, figures)

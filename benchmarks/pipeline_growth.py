@@ -11,11 +11,9 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import json
 import os
 import statistics
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import psutil
@@ -27,9 +25,11 @@ from bailie.local.demo import model_manifest
 from bailie.local.readiness import condition
 from benchmarks.figures import Figures
 from benchmarks.laptop import NAMESPACE, Laptop, laptop, until
+from benchmarks.results import add_json, keep
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from bailie.local.traffic import Expectation
 
@@ -187,7 +187,7 @@ def options_of(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--many", type=int, default=1_000)
     parser.add_argument("--more", type=int, default=10, help="pipelines applied one by one at the end")
     parser.add_argument("--requests", type=int, default=500, help="requests of one measurement")
-    parser.add_argument("--json", type=Path, help="write the results here too")
+    add_json(parser)
     return parser.parse_args(arguments)
 
 
@@ -196,5 +196,4 @@ def main(arguments: Sequence[str]) -> None:
     options = options_of(arguments)
     figures = run(options)
     print("\n".join(judged(figures).lines), f"load average: {figures['load average']}", sep="\n", flush=True)
-    if options.json:
-        options.json.write_text(json.dumps(figures, indent=2) + "\n")
+    keep(options, figures)

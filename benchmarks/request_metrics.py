@@ -14,7 +14,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import gc
-import json
 import random
 import statistics
 import tempfile
@@ -29,6 +28,7 @@ from bailie.gateway.request_exposition import exposition
 from benchmarks import exact_counts, hot_models, load, stack
 from benchmarks.counting_envoys import CONNECTIONS, MEBIBYTE, Envoys, call_all
 from benchmarks.laptop import until
+from benchmarks.results import add_json, keep
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -137,7 +137,7 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument("--models", type=int, default=10_000, help="of the parts scale and hot")
     parser.add_argument("--seconds", type=float, default=2.0, help="of one turn of the cost part")
     parser.add_argument("--rounds", type=int, default=15, help="turns of each Envoy")
-    parser.add_argument("--json", type=Path, help="write the results here too")
+    add_json(parser)
     options = parser.parse_args(arguments)
     parts: dict[str, Callable[[], dict[str, float]]] = {
         "cost": lambda: asyncio.run(cost(options.seconds, options.rounds)),
@@ -151,7 +151,6 @@ def main(arguments: Sequence[str]) -> None:
         for name, value in figures.items():
             print(f"{name:36} {value:12.2f}", flush=True)
         found |= figures
-    if options.json:
-        options.json.write_text(json.dumps(found, indent=2) + "\n")
+    keep(options, found)
     if found.get("requests sent") != found.get("requests counted"):
         raise SystemExit("a request was not counted, or counted twice")

@@ -11,13 +11,11 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import json
 import os
 import statistics
 import sys
 import time
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bailie.api.kinds import MODEL, SERVER
@@ -25,10 +23,12 @@ from bailie.kube.client import Client
 from bailie.local.explanation import explanation
 from bailie.local.readiness import condition, is_current
 from benchmarks.laptop import NAMESPACE, Laptop, laptop, until
+from benchmarks.results import add_json, keep
 from benchmarks.witnesses import Task, overlap, switched_once, witnesses
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from pathlib import Path
 
     from benchmarks.witnesses import Witnesses
 
@@ -236,14 +236,12 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument("--rounds", type=int, default=10, help="updates to each: same server, another one")
     parser.add_argument("--rate", type=float, default=200.0, help="REST requests per second")
     parser.add_argument("--grpc-rate", type=float, default=50.0, help="gRPC requests per second")
-    parser.add_argument("--json", type=Path, help="write the results here too")
+    add_json(parser)
     options = parser.parse_args(arguments)
     with laptop(training=("-c", TRAIN)) as running:
         rounds, rate = asyncio.run(measure(running, options))
     print("\n".join(told(rounds, rate)), flush=True)
-    if options.json:
-        figures: dict[str, Any] = {"per second": rate, "rounds": [_data(each) for each in rounds]}
-        options.json.write_text(json.dumps(figures, indent=2) + "\n")
+    keep(options, {"per second": rate, "rounds": [_data(each) for each in rounds]})
     if any(each.failures or each.disorder for each in rounds):
         raise SystemExit("a request failed, or an answer came out of order")
 

@@ -25,6 +25,7 @@ from bailie.gateway.envoy import command
 from bailie.gateway.publisher import Gateway
 from bailie.routing.table import Backend, ReplicaEndpoint, Route, RoutingTable
 from benchmarks import load, stack
+from benchmarks.results import add_json, keep
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
@@ -123,10 +124,9 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument("--models", type=int, nargs="+", default=[10, 1000, 10_000])
     parser.add_argument("--seconds", type=float, default=1.5, help="length of one run of load")
     parser.add_argument("--changes", type=int, default=20)
-    parser.add_argument("--json", type=Path, help="write the results here too")
+    add_json(parser)
     options = parser.parse_args(arguments)
     results = [asyncio.run(measure_one(count, options)) for count in options.models]
     for key in results[0]:
         print(f"{key:18}", *(f"{result[key]:12.2f}" for result in results))
-    if options.json:
-        options.json.write_text(json.dumps(results, indent=2) + "\n")
+    keep(options, results)

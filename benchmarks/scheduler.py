@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import json
 import os
 import signal
 import statistics
@@ -35,6 +34,7 @@ from bailie.scheduler.run import run
 from bailie.scheduler.settings import SchedulerSettings
 from benchmarks.fleet import GIB, NAMESPACE, REPLICAS, fleet_process, server_name
 from benchmarks.processes import ask, spawned
+from benchmarks.results import add_json, keep
 from benchmarks.stack import answers
 
 if TYPE_CHECKING:
@@ -417,11 +417,10 @@ def main(arguments: Sequence[str]) -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks scheduler", description=__doc__)
     parser.add_argument("--models", type=int, nargs="+", default=[1000, 10000], help="sizes to measure")
     parser.add_argument("--more", type=int, default=100, help="models that are timed from apply to command")
-    parser.add_argument("--json", type=Path, help="write the results here too")
+    add_json(parser)
     options = parser.parse_args(arguments)
     results = {}
     for models in options.models:
         print(f"-- {models} models", flush=True)
         results[models] = asyncio.run(measure(models, options.more, lambda line: print(line, flush=True)))
-    if options.json:
-        options.json.write_text(json.dumps(results, indent=2) + "\n")
+    keep(options, results)
