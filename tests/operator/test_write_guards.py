@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from bailie.kube.errors import Withheld
-from bailie.operator.write_guards import ClaimGuard, LeaderGuard
+from bailie.operator.write_guards import ClaimGuard
 
 CASES = {
     "leads and owns": (True, {"a"}, "a", True),
@@ -21,13 +21,3 @@ def test_what_is_claimed_is_written_by_the_leader(leads, claimed, namespace, pas
     else:
         with pytest.raises(Withheld, match="not written in"):
             guard.check(namespace)
-
-
-def test_a_leader_may_write_elsewhere_through_the_other_gate():
-    heard = []
-    guard = LeaderGuard(lambda: True, heard.append)
-    guard.check(None)
-    guard.refused("a")
-    assert heard == ["a"]
-    with pytest.raises(Withheld):
-        LeaderGuard(lambda: False, heard.append).check("a")

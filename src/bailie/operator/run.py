@@ -19,6 +19,7 @@ from bailie.kube.election import LeaderElection, LeaseTiming
 from bailie.kube.events import Recorder
 from bailie.kube.health import HealthServer
 from bailie.kube.informer import ChangeType, key_of
+from bailie.kube.leader_guard import LeaderGuard
 from bailie.manifests.rbac import OPERATOR_ACCOUNT, OPERATOR_RULES
 from bailie.operator.announcer import Announcer
 from bailie.operator.cache import OperatorCache
@@ -33,7 +34,7 @@ from bailie.operator.scope_metrics import METRICS
 from bailie.operator.servers import ServerReconciler
 from bailie.operator.triggers import ALL, objects_to_reconcile
 from bailie.operator.watch_list import WatchList
-from bailie.operator.write_guards import ClaimGuard, LeaderGuard
+from bailie.operator.write_guards import ClaimGuard
 from bailie.scope.central import served_of
 from bailie.scope.claim import ELECTION_LEASE
 from bailie.scope.rights import Right, rights_of

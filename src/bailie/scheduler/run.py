@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, Any
 from bailie.kube.election import LeaderElection
 from bailie.kube.events import Recorder
 from bailie.kube.health import HealthServer
+from bailie.kube.leader_guard import LeaderGuard
 from bailie.kube.tenants import Tenants
 from bailie.kube.token import TokenFile
 from bailie.scheduler.agents.service import AgentService
 from bailie.scheduler.agents.serving import serve_agents
 from bailie.scheduler.agents.tenants import AgentTenants
 from bailie.scheduler.leader_endpoint import keep_endpoint
-from bailie.scheduler.lease_guard import LeaseGuard
 from bailie.scheduler.namespace import NamespaceScheduler
 from bailie.scheduler.served_list import ServedList
 from bailie.scheduler.served_namespace import ServedNamespace
@@ -179,7 +179,7 @@ class Scheduler:
 
     async def _lead(self, epoch: int) -> None:
         """Leads for one term; nothing that the engines learn in it outlives it."""
-        client = self._client.guarded(LeaseGuard(self._leads))
+        client = self._client.guarded(LeaderGuard(self._leads))
         self.agents.lead(epoch)
         try:
             async with (

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING
 import structlog
 
 from bailie.kube.election import LeaderElection
+from bailie.kube.leader_guard import LeaderGuard
 from bailie.scheduler.agents.secret_token import SecretToken
 from bailie.scheduler.agents.service import AgentService
 from bailie.scheduler.freshness import Stale
 from bailie.scheduler.leader_endpoint import keep_endpoint
-from bailie.scheduler.lease_guard import LeaseGuard
 from bailie.scheduler.namespace import NamespaceScheduler
 from bailie.scope.claim import SCHEDULER_LEASE
 from bailie.wellknown import labels, names
@@ -94,7 +94,7 @@ class ServedNamespace:
 
     async def _schedule(self, publisher: Publisher) -> None:
         """Schedules; a stale copy is tried again and ends nothing at home."""
-        client = self._client.guarded(LeaseGuard(self.leads))
+        client = self._client.guarded(LeaderGuard(self.leads))
         async with asyncio.TaskGroup() as group:
             group.create_task(keep_endpoint(client, self._settings, self._namespace))
             while True:

@@ -15,11 +15,11 @@ from bailie.control.pass_result import PassResult
 from bailie.control.subjects import Subject
 from bailie.kube.events import Recorder
 from bailie.kube.informer import Informer
+from bailie.kube.leader_guard import LeaderGuard
 from bailie.lifecycle.conditions import ModelFacts
 from bailie.lifecycle.copies import CopyState
 from bailie.lifecycle.version import VersionFacts
 from bailie.placement import ReplicaId, Server, Snapshot, VersionId
-from bailie.scheduler.lease_guard import LeaseGuard
 from bailie.scheduler.status.models import ModelWriter
 from bailie.scheduler.status.servers import ServerWriter
 from bailie.scheduler.status.subjects import conditions_of
@@ -34,7 +34,7 @@ COPY = ModelCopy(
 @contextlib.asynccontextmanager
 async def writing(namespace, leads=lambda: True, **fields):
     """A status writer that runs while entered, and the Models that it sees."""
-    client = namespace.client.guarded(LeaseGuard(leads))
+    client = namespace.client.guarded(LeaderGuard(leads))
     informers = {kind: Informer(namespace.client, kind, namespace.name) for kind in (MODEL, SERVER)}
     recorder = Recorder(namespace.client, "seldon-scheduler", "test")
     writers = {
