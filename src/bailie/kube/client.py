@@ -111,9 +111,9 @@ class Client:
         return cls(environment_config())
 
     @classmethod
-    def from_kubeconfig(cls, path: Path | str, context: str | None = None) -> Self:
-        """Uses a kubeconfig file, by default its current context. Raises Unconfigured."""
-        return cls(read_config(path, context))
+    def from_kubeconfig(cls, path: Path | str) -> Self:
+        """Uses the current context of a kubeconfig file. Raises Unconfigured."""
+        return cls(read_config(path))
 
     async def __aenter__(self) -> Self:
         return self

@@ -35,13 +35,13 @@ def environment_config() -> SingleConfig:
         return read_config(DEFAULT_KUBECONFIG)
 
 
-def read_config(path: Path | str, context: str | None = None) -> SingleConfig:
-    """Returns a context of a kubeconfig, by default the current one. Raises Unconfigured."""
+def read_config(path: Path | str) -> SingleConfig:
+    """Returns the current context of a kubeconfig. Raises Unconfigured."""
     with errors.translated_configuration(str(path)):
         content = yaml.safe_load(users_path(str(path)).read_text())
         if not isinstance(content, dict):
             raise ConfigError("it is empty or no mapping")
-        found = _selected(KubeConfig.from_dict(content, fname=path), context)
+        found = _selected(KubeConfig.from_dict(content, fname=path))
         _check(found)
         return found
 
@@ -59,9 +59,9 @@ def _check(config: SingleConfig) -> None:
         raise ConfigError(f"its context names a namespace that is none: {problems[0].message}")
 
 
-def _selected(config: KubeConfig, context: str | None = None) -> SingleConfig:
-    """Returns a context of a kubeconfig. Raises ConfigError."""
-    found = config.get(context)
+def _selected(config: KubeConfig) -> SingleConfig:
+    """Returns the current context of a kubeconfig. Raises ConfigError."""
+    found = config.get()
     if found is None:
         raise ConfigError("it selects no context")
     return found
