@@ -180,7 +180,7 @@ class Asleep:
     @property
     def model(self) -> str:
         """The name of the version's Model."""
-        return self.name.rpartition("_")[0]
+        return model_of(self.name)
 
 
 Entry = Route | NotReady | Elsewhere | Asleep
