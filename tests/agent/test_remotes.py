@@ -6,6 +6,7 @@ import json
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.support.fuzz_known import MERGES
 
 from bailie.agent.errors import ArtifactError
 from bailie.agent.remotes import ConfiguredRemotes, Remote, decode_data, parse_remote
@@ -42,6 +43,8 @@ def test_values_are_texts_for_rclone():
         ({"a": b"x", "b": b"y"}, "has 2 data keys"),
         ({"s3": b"\xff"}, "neither JSON nor YAML"),
         ({"s3": b"{hidden-key"}, "neither JSON nor YAML"),
+        ({"s3": MERGES.encode()}, "neither JSON nor YAML"),
+        ({"s3": b"type: " + b"9" * 5000}, "neither JSON nor YAML"),
         ({"s3": b"hidden-key"}, "should hold an object"),
         ({"s3": json.dumps({**S3, "type": ""}).encode()}, "lacks type"),
         ({"s3": json.dumps({**S3, "name": 3}).encode()}, "lacks name"),

@@ -132,6 +132,8 @@ def test_up_names_a_missing_inference_server(tmp_path):
         (("infer", "iris", "{}", "-f", "x.json"), None, "not both"),
         (("infer", "iris", "-f", "/no/such/file"), None, "cannot be read"),
         (("infer", "iris", "-"), "nonsense", "the request is not JSON"),
+        (("infer", "iris"), "", "no request"),
+        (("infer", "iris", " "), None, "no request"),
         (("infer", "iris", "{}", "--header", "x"), None, "is not KEY=VALUE"),
         (("infer", "iris", "{}", "--header", "x=ü"), None, "only printable ASCII"),
         (("infer", "iris", "{}", "--header", "a b=c"), None, "only printable ASCII"),

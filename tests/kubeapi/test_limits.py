@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from tests.support.fuzz_known import BOMB, deep
+from tests.support.fuzz_known import BOMB, MERGES, deep
 from tests.support.fuzz_objects import APPLY, JSON, JSON_PATCH, MERGE, STRATEGIC, YAML
 
 from kubeapi import limits
@@ -110,6 +110,7 @@ def test_an_object_does_not_grow_patch_by_patch(http, target):
     ("text", "status"),
     [
         (BOMB, 413),
+        (MERGES, 413),
         ("&a [*a]", 400),
         ("&a {x: *a}", 400),
         ("? [1, 2]\n: x", 400),

@@ -120,3 +120,11 @@ def test_inputs_of_an_mlflow_model_are_those_of_its_signature(folder):
 )
 def test_a_signature_that_is_not_understood_is_none(folder, content):
     assert recognise_artifact(folder({"MLmodel": content})).inputs == ()
+
+
+def test_a_file_that_no_runtime_takes_is_named_as_the_user_named_it(tmp_path):
+    path = tmp_path / "notes.txt"
+    path.write_bytes(b"x")
+    with pytest.raises(LocalError) as refused:
+        recognise_artifact(path)
+    assert refused.value.message.startswith(f"{path} has no model")

@@ -157,6 +157,10 @@ def _odd_words() -> Iterator[Request]:
         yield Request("GET", "/api/v1/namespaces", headers={"host": host})
 
 
+MERGES = "a0: &a0 {k: v}\n" + "\n".join(
+    f"a{number}: &a{number} {{<<: [{', '.join([f'*a{number - 1}'] * 10)}]}}" for number in range(1, 12)
+)
+"""YAML whose merge keys copy one pair a hundred thousand million times."""
 BOMB = "a: &a [x,x,x,x,x,x,x,x,x]\n" + "".join(
     f"{b}: &{b} [{','.join(['*' + a] * 9)}]\n" for a, b in zip("abcdefgh", "bcdefghi", strict=True)
 )

@@ -1,6 +1,7 @@
 """Sends a request one way or the other: `CHOICE` says which of two outputs carries the numbers on."""
 
 from mlserver import MLModel
+from mlserver.errors import InferenceError
 from mlserver.types import InferenceRequest, InferenceResponse, ResponseOutput
 
 
@@ -10,6 +11,8 @@ class Conditional(MLModel):
     async def predict(self, payload: InferenceRequest) -> InferenceResponse:
         """Passes INPUT on, under one of two names."""
         tensors = {each.name: each for each in payload.inputs}
+        if not {"CHOICE", "INPUT"} <= tensors.keys():
+            raise InferenceError(f"send the tensors CHOICE and INPUT, not {', '.join(tensors) or 'none'}")
         choice, numbers = tensors["CHOICE"], tensors["INPUT"]
         output = ResponseOutput(
             name="OUTPUT1" if choice.data[0] else "OUTPUT0",

@@ -1,6 +1,7 @@
 """Says whether the numbers of a request lie far from those that a model was trained on."""
 
 from mlserver import MLModel
+from mlserver.errors import InferenceError
 from mlserver.types import InferenceRequest, InferenceResponse, ResponseOutput
 
 MEAN, DEVIATION = 2.5, 1.0
@@ -14,7 +15,9 @@ class Drift(MLModel):
 
     async def predict(self, payload: InferenceRequest) -> InferenceResponse:
         """Measures the mean of INPUT."""
-        numbers = next(each for each in payload.inputs if each.name == "INPUT").data
+        numbers = next((each.data for each in payload.inputs if each.name == "INPUT"), ())
+        if not len(numbers):
+            raise InferenceError("send numbers in the tensor INPUT")
         distance = abs(sum(numbers) / len(numbers) - MEAN) / DEVIATION
         outputs = [
             ResponseOutput(name="IS_DRIFT", datatype="INT64", shape=[1], data=[int(distance > FAR)]),

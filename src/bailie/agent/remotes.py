@@ -16,6 +16,7 @@ import yaml
 
 from bailie.agent.errors import ArtifactError
 from bailie.agent.remote_types import hosts_of
+from bailie.api import json_yaml
 from bailie.api.texts import shown
 
 if TYPE_CHECKING:
@@ -96,8 +97,8 @@ def parse_definition(content: bytes) -> Remote:
     if len(content) > _LARGEST:
         raise ValueError(f"is longer than {_LARGEST} bytes")
     try:
-        remote = yaml.safe_load(content.decode())
-    except (UnicodeDecodeError, yaml.YAMLError, RecursionError):
+        remote = json_yaml.load(content.decode())
+    except (yaml.YAMLError, ValueError, RecursionError):
         raise ValueError("is neither JSON nor YAML") from None
     if not isinstance(remote, dict):
         raise ValueError(  # noqa: TRY004 - what the file says, not what a caller passed
@@ -182,7 +183,7 @@ class ConfiguredRemotes:
 
     def _config(self) -> dict[str, Any]:
         try:
-            rclone = yaml.safe_load(self._text())["rclone"]
-        except (yaml.YAMLError, KeyError, TypeError, RecursionError):
+            rclone = json_yaml.load(self._text())["rclone"]
+        except (yaml.YAMLError, ValueError, KeyError, TypeError, RecursionError):
             return {}
         return rclone if isinstance(rclone, dict) else {}

@@ -185,16 +185,16 @@ def read_request(data: str | None, file: Path | None) -> dict[str, Any]:
         if file is not None:
             text = file.read_text()
         elif data is None or data == "-":
-            if data is None and sys.stdin.isatty():
-                hint = "give JSON as an argument, with --file, or on standard input"
-                fail("no request", hint=hint, code=ExitCode.USAGE)
-            text = sys.stdin.read()
+            text = "" if data is None and sys.stdin.isatty() else sys.stdin.read()
         else:
             text = data
     except OSError as error:
         fail(f"{file} cannot be read: {error.strerror}", code=ExitCode.USAGE)
     except UnicodeDecodeError:
         fail(f"{file or 'standard input'} is not text", code=ExitCode.USAGE)
+    if not text.strip():
+        hint = "give JSON as an argument, with --file, or on standard input"
+        fail("no request", hint=hint, code=ExitCode.USAGE)
     try:
         body = json.loads(text)
     except (ValueError, RecursionError) as error:  # a number of thousands of digits, thousands of levels

@@ -17,6 +17,7 @@ import yaml
 from bailie.agent.errors import RepositoryError
 from bailie.agent.repository.mlserver import SETTINGS, choose_folder, read_settings
 from bailie.agent.repository.model_files import AMBIGUOUS, find_model_file
+from bailie.api import json_yaml
 from bailie.local.errors import LocalError
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ def recognise_artifact(path: Path) -> RecognisedArtifact:
     """Returns what a file or folder is. Raises LocalError when no runtime takes it, or it cannot be read."""
     try:
         if path.is_dir():
-            return _folder(path)
+            return _folder(path, named=path)
         if path.is_file():
             return _file(path)
     except OSError as error:
@@ -80,22 +81,23 @@ def _file(path: Path) -> RecognisedArtifact:
             shutil.copyfile(path, alone)  # programs are looked into, which the agent's rules do to no link
         else:
             alone.symlink_to(path.resolve())
-        found = _folder(Path(folder))
+        found = _folder(Path(folder), named=path)
     return RecognisedArtifact(path=path, requirement=found.requirement, file=path, inputs=found.inputs)
 
 
-def _folder(path: Path) -> RecognisedArtifact:
+def _folder(path: Path, named: Path) -> RecognisedArtifact:
+    """Recognises a folder; `named` is the path that the user gave, for messages."""
     chosen = choose_folder(path, None)
     if (chosen / SETTINGS).is_file():
         return _with_settings(path, chosen)
     if (path / ML_MODEL).is_file():
         return RecognisedArtifact(path=path, requirement="mlflow", inputs=_mlflow_inputs(path / ML_MODEL))
     if any((path / name).is_file() for name in _TRITON):
-        raise LocalError(f"{path} is a model for Triton; `bailie up` runs MLServer only")
+        raise LocalError(f"{named} is a model for Triton; `bailie up` runs MLServer only")
     for requirement, file in _fitting(chosen):
         return RecognisedArtifact(path=path, requirement=requirement, file=file)
     raise LocalError(
-        f"{path} has no model that MLServer loads without settings",
+        f"{named} has no model that MLServer loads without settings",
         hint=f"put a {SETTINGS} beside it, or name a *.joblib, *.pkl, *.ubj, *.bst or a *.py with an MLModel",
     )
 
@@ -142,7 +144,7 @@ def _uri(folder: Path, settings: dict[str, Any]) -> Path | None:
 def _mlflow_inputs(path: Path) -> tuple[dict[str, Any], ...]:
     """Returns the inputs of an MLflow model's signature; none where it has none that is understood."""
     try:
-        described = yaml.safe_load(path.read_text())
+        described = json_yaml.load(path.read_text())
         stated = json.loads(described["signature"]["inputs"])
         return tuple(_mlflow_input(each) for each in stated)
     except (yaml.YAMLError, ValueError, KeyError, TypeError, AttributeError, RecursionError):

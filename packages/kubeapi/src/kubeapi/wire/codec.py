@@ -77,6 +77,13 @@ def json_of_yaml(body: bytes) -> bytes:
             first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
             for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
         }
+        merged = 0
+
+        def flatten_mapping(self, node: yaml.MappingNode) -> None:
+            super().flatten_mapping(node)
+            self.merged += len(node.value)  # a merge key copies: in each level ten times, without this limit
+            if self.merged > limits.LARGEST:
+                raise limits.too_large()
 
     try:
         found = yaml.load(body, Loader)  # noqa: S506 - a SafeLoader with fewer types

@@ -1,0 +1,68 @@
+"""YAML as Kubernetes reads it: a way to write JSON, whose aliases stand for a bounded number of values.
+
+Called by `agent.remotes` for Secrets and `local.artifact_kind` for models' descriptions. A few lines of nested aliases or merge keys (`<<`) may stand for more values than memory holds,
+so values are counted before any is made. Pure.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import yaml
+
+MOST_BY_ALIASES = 1_000_000
+"""Values that the aliases of one document may stand for, beyond those that are written out."""
+_TIME = "tag:yaml.org,2002:timestamp"
+
+
+class _JsonLoader(yaml.SafeLoader):
+    yaml_implicit_resolvers = {  # noqa: RUF012 - PyYAML's own way to say that times stay texts
+        first: [(tag, pattern) for tag, pattern in resolvers if tag != _TIME]
+        for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
+
+    def construct_document(self, node: yaml.Node) -> Any:
+        """Returns the values of a document. Raises ConstructorError where its aliases stand for too many."""
+        sizes: dict[int, float] = {}
+        if _count(node, sizes) - len(sizes) > MOST_BY_ALIASES:
+            problem = f"aliases stand for more than {MOST_BY_ALIASES} values, or for themselves"
+            raise yaml.constructor.ConstructorError(None, None, problem, node.start_mark)
+        return super().construct_document(node)
+
+    def construct_yaml_float(self, node: yaml.ScalarNode) -> float:
+        """Returns a number. Raises ConstructorError for `.nan` and `.inf`, which JSON cannot write."""
+        number = float(super().construct_yaml_float(node))
+        if number - number != 0:
+            raise yaml.constructor.ConstructorError(
+                None, None, f"{node.value} is a number that JSON lacks: write a finite one", node.start_mark
+            )
+        return number
+
+
+_JsonLoader.add_constructor("tag:yaml.org,2002:float", _JsonLoader.construct_yaml_float)
+
+
+def load(text: str) -> Any:
+    """Returns the only document of a text, times as texts; None where there is no document.
+
+    Raises:
+        yaml.YAMLError: the text is no YAML, its aliases stand for too many values, or a number is not finite.
+        ValueError: a value does not fit its type, as an integer of thousands of digits.
+        RecursionError: there are thousands of levels.
+    """
+    return yaml.load(text, _JsonLoader)  # noqa: S506 - a SafeLoader with fewer types
+
+
+def _count(node: yaml.Node, sizes: dict[int, float]) -> float:
+    """Returns the values that a node stands for, endless where the node is within itself.
+
+    `sizes` keeps the count of each node that was seen, so each is counted once however often it is named.
+    """
+    known = sizes.get(id(node))
+    if known is not None:
+        return known
+    sizes[id(node)] = float("inf")
+    parts = node.value if isinstance(node, yaml.CollectionNode) else ()
+    inner = (each for part in parts for each in (part if isinstance(part, tuple) else (part,)))
+    sizes[id(node)] = 1 + sum(_count(each, sizes) for each in inner)
+    return sizes[id(node)]
