@@ -14,7 +14,7 @@ from bailie import __version__
 from bailie._gen import inference_pb2 as pb
 from bailie.kube.limits import Allowance
 from bailie.routing.match import Forward, OfNamespace, match
-from bailie.routing.refusal import no_answer, no_list, no_list_request, not_decoded
+from bailie.routing.refusal import no_answer, no_list, no_list_request, not_decoded, unclear_path
 from bailie.routing.table import Backend, NotReady, Route, RoutingTable
 
 
@@ -447,8 +447,14 @@ async def test_the_death_of_the_only_replica_is_told_in_our_words(world):
 async def test_what_could_reach_another_model_by_its_path_does_not(world):
     gateway, mesh, one, two = world
     await took(gateway, table(one, two))
-    for path in ("/v2/models/iris/..%2f..%2frepository/index", "/v2/models/iris%2f..%2fonly-one/infer"):
-        assert (await mesh.http.get(path)).status_code == 400
+    for path in (
+        "iris/..%2f..%2frepository/index",
+        "iris%2F..%2fonly-one/infer",
+        "a%5cb/infer",
+        "a%00/infer",
+    ):
+        answer = await mesh.http.get(f"/v2/models/{path}")
+        assert (answer.status_code, answer.json()) == (400, unclear_path("ns").body())
     calls = one.calls + two.calls
     assert (await mesh.http.get("/v2/models/iris/../../../etc")).status_code == 404
     assert one.calls + two.calls == calls

@@ -11,6 +11,7 @@ from bailie.routing.refusal import (
     overloaded,
     replicas_overloaded,
     too_long,
+    unclear_path,
 )
 from bailie.routing.table import NotReady
 
@@ -51,6 +52,13 @@ def test_too_much_to_do_has_one_reason_wherever_it_is():
     assert (model.model, plane.model) == ("iris", "")
     assert "of model iris in namespace team-a" in model.message
     assert "data plane of namespace team-a" in plane.message
+
+
+def test_a_path_that_can_be_read_in_two_ways_is_told():
+    refusal = unclear_path("team-a")
+    assert (refusal.status, refusal.grpc_status) == (400, GrpcStatus.INVALID_ARGUMENT)
+    assert refusal.body()["reason"] == "PathNotServed"
+    assert "ask for /v2/models/<model>/infer (namespace team-a)" in refusal.message
 
 
 def test_what_is_not_ready_is_named_with_its_kind():

@@ -334,6 +334,9 @@ def _refusals(namespace: str) -> list[dict[str, Any]]:
     return [
         # Requests that the bootstrap's overload manager refused have no flag.
         *_in_our_words(refusal.data_plane_overloaded(namespace), when("response.code_details == 'overload'")),
+        *_in_our_words(
+            refusal.unclear_path(namespace), when("response.code_details == 'path_normalization_failed'")
+        ),
         *_in_our_words(refusal.too_long(namespace, LONGEST_UNNAMED), status("EQ", 413)),
         *_in_our_words(mesh, both(flagged("UO", *_UNANSWERED), when(_OF_MESH))),
         *_in_our_words(not_woken, flagged("NC")),

@@ -156,6 +156,15 @@ def not_served(namespace: str, *, grpc: bool) -> ErrorAnswer:
     return ErrorAnswer(404, GrpcStatus.UNIMPLEMENTED, PATH_NOT_SERVED, text, "", namespace)
 
 
+def unclear_path(namespace: str) -> ErrorAnswer:
+    """Returns the answer for a path that Envoy and a server could read in two ways."""
+    text = (
+        "the path has an escaped slash, backslash or zero byte, which no name has: ask for"
+        f" /v2/models/<model>/infer (namespace {namespace})"
+    )
+    return ErrorAnswer(400, GrpcStatus.INVALID_ARGUMENT, PATH_NOT_SERVED, text, "", namespace)
+
+
 def no_stream(namespace: str, name: str) -> ErrorAnswer:
     """Returns the answer for a stream of gRPC to a pipeline."""
     text = f"{name} answers no streams: call ModelInfer for each request (namespace {namespace})"
