@@ -1,7 +1,8 @@
 """YAML as Kubernetes reads it: a way to write JSON, whose aliases stand for a bounded number of values.
 
-Called by `agent.remotes` for Secrets and `local.artifact_kind` for models' descriptions. A few lines of nested aliases or merge keys (`<<`) may stand for more values than memory holds,
-so values are counted before any is made. Pure.
+Called by `agent.remotes` for Secrets and `local.artifact_kind` for models' descriptions. A few lines of
+nested aliases or merge keys (`<<`) may stand for more values than memory holds, so values are counted before
+any is made. Pure.
 """
 
 from __future__ import annotations
