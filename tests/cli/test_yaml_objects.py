@@ -63,7 +63,8 @@ REFUSED = {
     "thousands of levels": ("[" * 5000, 0, "more than 200 levels"),
     "no end": ("a: [1", 1, "expected ',' or ']', but got '<stream end>' (column 6)"),
     "a type of Python": ("a: !!python/object/apply:os.system [x]", 1, "could not determine a constructor"),
-    "a day that is none": ("b: 1\n---\na: 2024-13-45", 3, "month must be in 1..12"),
+    "a number that JSON lacks": ("b: 1\n---\na: .nan", 3, ".nan is a number that JSON lacks"),
+    "a number without an end": ("a: [1, -.inf]", 1, "-.inf is a number that JSON lacks"),
     "a character that is none": ("a: \x00", 0, "unacceptable character"),
     "a key that is an object": ("? {a: 1}\n: 1", 1, "found unhashable key"),
 }

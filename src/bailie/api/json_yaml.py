@@ -1,8 +1,8 @@
 """YAML as Kubernetes reads it: a way to write JSON, whose aliases stand for a bounded number of values.
 
-Called by `agent.remotes` for Secrets and `local.artifact_kind` for models' descriptions. A few lines of
-nested aliases or merge keys (`<<`) may stand for more values than memory holds, so values are counted before
-any is made. Pure.
+Called by `agent.remotes` for Secrets, `local.artifact_kind` for models' descriptions, and by
+`cli.yaml_objects`. A few lines of nested aliases or merge keys (`<<`) may stand for more values than memory
+holds, so values are counted before any is made. Pure.
 """
 
 from __future__ import annotations
@@ -16,7 +16,9 @@ MOST_BY_ALIASES = 1_000_000
 _TIME = "tag:yaml.org,2002:timestamp"
 
 
-class _JsonLoader(yaml.SafeLoader):
+class JsonLoader(yaml.SafeLoader):
+    """Makes the values that JSON has, times as texts."""
+
     yaml_implicit_resolvers = {  # noqa: RUF012 - PyYAML's own way to say that times stay texts
         first: [(tag, pattern) for tag, pattern in resolvers if tag != _TIME]
         for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
@@ -40,7 +42,7 @@ class _JsonLoader(yaml.SafeLoader):
         return number
 
 
-_JsonLoader.add_constructor("tag:yaml.org,2002:float", _JsonLoader.construct_yaml_float)
+JsonLoader.add_constructor("tag:yaml.org,2002:float", JsonLoader.construct_yaml_float)
 
 
 def load(text: str) -> Any:
@@ -51,7 +53,7 @@ def load(text: str) -> Any:
         ValueError: a value does not fit its type, as an integer of thousands of digits.
         RecursionError: there are thousands of levels.
     """
-    return yaml.load(text, _JsonLoader)  # noqa: S506 - a SafeLoader with fewer types
+    return yaml.load(text, JsonLoader)  # noqa: S506 - a SafeLoader with fewer types
 
 
 def _count(node: yaml.Node, sizes: dict[int, float]) -> float:

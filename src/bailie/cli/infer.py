@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+_LARGEST = 256 << 20
+"""Characters of a request: a device has no end."""
 _HEADER_NAME = re.compile(r"[A-Za-z0-9_.-]+")
 """The names that both HTTP and gRPC metadata accept."""
 
@@ -183,15 +185,18 @@ def read_request(data: str | None, file: Path | None) -> dict[str, Any]:
         fail("give the request as an argument or with --file, not both", code=ExitCode.USAGE)
     try:
         if file is not None:
-            text = file.read_text()
+            with file.open() as opened:
+                text = opened.read(_LARGEST + 1)
         elif data is None or data == "-":
-            text = "" if data is None and sys.stdin.isatty() else sys.stdin.read()
+            text = "" if data is None and sys.stdin.isatty() else sys.stdin.read(_LARGEST + 1)
         else:
             text = data
     except OSError as error:
         fail(f"{file} cannot be read: {error.strerror}", code=ExitCode.USAGE)
     except UnicodeDecodeError:
         fail(f"{file or 'standard input'} is not text", code=ExitCode.USAGE)
+    if len(text) > _LARGEST:
+        fail(f"the request has more than {_LARGEST >> 20} MiB of text", code=ExitCode.USAGE)
     if not text.strip():
         hint = "give JSON as an argument, with --file, or on standard input"
         fail("no request", hint=hint, code=ExitCode.USAGE)

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from bailie.api.json_yaml import JsonLoader
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -38,9 +40,9 @@ class YamlObject:
 
 def yaml_objects(text: str) -> Iterator[YamlObject]:
     """Yields the values of all documents, those in lists (`kind: List`) one by one. Raises NotYaml."""
-    loader = yaml.SafeLoader("")
+    loader = JsonLoader("")
     try:
-        for node in yaml.compose_all(text, yaml.SafeLoader):
+        for node in yaml.compose_all(text, JsonLoader):
             _Size().of(node)
             made = (_made(loader, item) for item in _opened(node))
             yield from (each for each in made if each.value is not None)
@@ -54,10 +56,10 @@ def yaml_objects(text: str) -> Iterator[YamlObject]:
         raise NotYaml(" ".join(str(error).split())) from error
 
 
-def _made(loader: yaml.SafeLoader, node: yaml.Node) -> YamlObject:
+def _made(loader: JsonLoader, node: yaml.Node) -> YamlObject:
     try:
         return YamlObject(loader.construct_document(node), _line(node))
-    except ValueError as error:  # a 13th month
+    except ValueError as error:  # an integer of thousands of digits
         raise NotYaml(str(error), _line(node)) from error
 
 
