@@ -55,7 +55,7 @@ ifdef ARGS
 	@$(BIN)/python -m pytest $(ARGS)
 else
 	@$(decisions)
-	@$(BIN)/python -m pytest $(PARALLEL) -n 5 $(addprefix --ignore tests/,$(DECISIONS))
+	@$(BIN)/python -m pytest $(PARALLEL) -n 6 $(addprefix --ignore tests/,$(DECISIONS))
 endif
 
 .PHONY: test-fast
