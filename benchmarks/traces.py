@@ -66,6 +66,9 @@ async def cost(seconds: float, rounds: int) -> dict[str, float]:
         found[f"{each} / without, req/s"] = statistics.median(one / other for one, other in pairs)
         pairs = zip(spent[each], spent["without"], strict=True)
         found[f"{each} - without, CPU us"] = statistics.median(one - other for one, other in pairs)
+    for each in ("hundredth", "every"):
+        pairs = zip(rates[f"{each}, away"], rates[each], strict=True)
+        found[f"{each}, away / there, req/s"] = statistics.median(one / other for one, other in pairs)
     return found
 
 
