@@ -7,6 +7,7 @@ import asyncio
 import httpx
 import pytest
 import structlog
+from tests.support.loop_turns import loop_turns
 from tests.support.timelapse import TimelapseLoop
 from tests.support.waiting import until
 
@@ -125,28 +126,20 @@ async def test_few_answers_are_made_at_a_time_and_probes_wait_for_none():
 
 
 async def test_others_run_between_the_slices_of_metrics():
-    turns, seen = 0, []
-
-    async def others():
-        nonlocal turns
-        while True:
-            await asyncio.sleep(0)
-            turns += 1
+    seen = []
 
     def slices():
         for number in range(20):
-            seen.append(turns)
+            seen.append(turns.count)
             yield f"# slice {number}\n"
 
     health = HealthServer(live=lambda: None, ready=lambda: None, metrics=slices)
     async with (
         health.serve("127.0.0.1", 0) as port,
         httpx.AsyncClient() as client,
-        asyncio.TaskGroup() as group,
+        loop_turns() as turns,
     ):
-        counting = group.create_task(others())
         text = (await client.get(f"http://127.0.0.1:{port}/metrics")).text
-        counting.cancel()
     assert text.endswith("# slice 18\n# slice 19\n")
     assert len(set(seen)) == 20, "a turn of the loop before each"
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-
+from tests.support.loop_turns import loop_turns
 from tests.support.waiting import until_true
 
 from bailie.control.usage import SLICE
@@ -21,25 +20,12 @@ async def test_how_all_models_are_used_is_said_while_the_loop_goes_on(namespace)
     namespace.server()
     for number in range(COUNT):
         namespace.model(f"model-{number:03}")
-    turns = 0
-
-    async def others():
-        nonlocal turns
-        while True:
-            await asyncio.sleep(0)
-            turns += 1
-
     async with namespace.scheduler() as scheduler:
         await until_true(lambda: _knows(scheduler, COUNT))
         namespace.publisher.recent = {"model-007": RecentRequests(per_second=3.0)}
-        async with asyncio.TaskGroup() as group:
-            counting = group.create_task(others())
-            await asyncio.sleep(0)
-            before = turns
+        async with loop_turns() as turns:
             told = await scheduler.usage(namespace.name)
-            meanwhile = turns - before
-            counting.cancel()
-        assert meanwhile >= COUNT / SLICE
+        assert turns.count >= COUNT / SLICE
         assert [row["model"] for row in told["models"]] == [f"model-{number:03}" for number in range(COUNT)]
         assert told["models"][7] == await scheduler.usage(f"{namespace.name}/model-007")
         assert told["models"][7]["requestsPerSecond"] == 3.0

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import dataclasses
 import itertools
 
 import pytest
 from tests.support.agents import hello, report
+from tests.support.loop_turns import loop_turns
 
 from bailie._gen import agent_pb2 as pb
 from bailie.lifecycle.wire import LONGEST_REPORT
@@ -28,20 +28,10 @@ def tensors(count, name=""):
 async def test_a_large_inventory_leaves_the_loop_to_others_while_it_is_taken():
     """Counted in turns of the loop: without pauses 20,000 versions took it for half a second."""
     session = session_of(hello(inventory=[report(number=number) for number in range(20_000)]))
-    turns = 0
-
-    async def others():
-        nonlocal turns
-        while True:
-            await asyncio.sleep(0)
-            turns += 1
-
-    async with asyncio.TaskGroup() as group:
-        counting = group.create_task(others())
+    async with loop_turns() as turns:
         await session.take_inventory()
-        counting.cancel()
     assert session.versions == 20_000
-    assert turns >= 20_000 / 200
+    assert turns.count >= 20_000 / 200
 
 
 async def test_a_session_keeps_nothing_of_the_hello_but_what_it_needs():
