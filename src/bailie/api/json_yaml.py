@@ -17,20 +17,12 @@ _TIME = "tag:yaml.org,2002:timestamp"
 
 
 class JsonLoader(yaml.SafeLoader):
-    """Makes the values that JSON has, times as texts."""
+    """Makes the values that JSON has, times as texts. A user bounds the values that aliases stand for."""
 
     yaml_implicit_resolvers = {  # noqa: RUF012 - PyYAML's own way to say that times stay texts
         first: [(tag, pattern) for tag, pattern in resolvers if tag != _TIME]
         for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
     }
-
-    def construct_document(self, node: yaml.Node) -> Any:
-        """Returns the values of a document. Raises ConstructorError where its aliases stand for too many."""
-        sizes: dict[int, float] = {}
-        if _count(node, sizes) - len(sizes) > MOST_BY_ALIASES:
-            problem = f"aliases stand for more than {MOST_BY_ALIASES} values, or for themselves"
-            raise yaml.constructor.ConstructorError(None, None, problem, node.start_mark)
-        return super().construct_document(node)
 
     def construct_yaml_float(self, node: yaml.ScalarNode) -> float:
         """Returns a number. Raises ConstructorError for `.nan` and `.inf`, which JSON cannot write."""
@@ -45,6 +37,16 @@ class JsonLoader(yaml.SafeLoader):
 JsonLoader.add_constructor("tag:yaml.org,2002:float", JsonLoader.construct_yaml_float)
 
 
+class _BoundedLoader(JsonLoader):
+    def construct_document(self, node: yaml.Node) -> Any:
+        """Returns the values of a document. Raises ConstructorError where its aliases stand for too many."""
+        sizes: dict[int, float] = {}
+        if _count(node, sizes) - len(sizes) > MOST_BY_ALIASES:
+            problem = f"aliases stand for more than {MOST_BY_ALIASES} values, or for themselves"
+            raise yaml.constructor.ConstructorError(None, None, problem, node.start_mark)
+        return super().construct_document(node)
+
+
 def load(text: str) -> Any:
     """Returns the only document of a text, times as texts; None where there is no document.
 
@@ -53,7 +55,7 @@ def load(text: str) -> Any:
         ValueError: a value does not fit its type, as an integer of thousands of digits.
         RecursionError: there are thousands of levels.
     """
-    return yaml.load(text, JsonLoader)  # noqa: S506 - a SafeLoader with fewer types
+    return yaml.load(text, _BoundedLoader)  # noqa: S506 - a SafeLoader with fewer types
 
 
 def _count(node: yaml.Node, sizes: dict[int, float]) -> float:
