@@ -1,5 +1,6 @@
 """Models that hang, fail or end the server: the others go on, and each Model says what it is about."""
 
+import json
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -20,7 +21,7 @@ class Callers:
     """Ask the good models one after the other until they are told to end."""
 
     def __init__(self, url):
-        self.url, self.failures, self.answers = url, [], 0
+        self.url, self.failures, self.answers, self.in_a_row = url, [], 0, 0
         self._end = threading.Event()
         self._thread = threading.Thread(target=self._run)
 
@@ -30,7 +31,9 @@ class Callers:
                 for name in GOOD:
                     answer = client.post(f"{self.url}/v2/models/{name}/infer", json=NONE)
                     self.answers += 1
+                    self.in_a_row += 1
                     if not answer.is_success:
+                        self.in_a_row = 0
                         self.failures.append((time.monotonic(), answer.json()))
 
     def __enter__(self):
@@ -87,6 +90,12 @@ def said(stack, name, *words):
     return until(look, seconds=60, what=f"{name} says {words}")
 
 
+def mlserver_restarts(stack):
+    """How often the inference server of the one replica was started again."""
+    pod = json.loads(stack.kubectl("get", "pod", f"{SERVER}-0", "-n", SYSTEM, "-o", "json"))
+    return {each["name"]: each["restartCount"] for each in pod["status"]["containerStatuses"]}["mlserver"]
+
+
 def test_loads_that_hang_or_fail_leave_the_others_alone(stack, put, good):
     with Callers(stack.url()) as callers:
         for name in ("awaits", "sleeps"):
@@ -133,15 +142,18 @@ def test_a_model_that_hangs_in_predict_leaves_the_others_alone(stack, put, good)
 
 
 def test_a_load_that_ends_the_server_is_found_out_and_costs_one_restart(stack, put, good):
+    before = mlserver_restarts(stack)
     with Callers(stack.url()) as callers:
         put("loads-exits", "exits")
         told = said(stack, "loads-exits", "ServerCrashed", "ended while it was loading this version (1 time;")
         until(lambda: all(stack.condition(name)["status"] == "True" for name in GOOD), what="the others")
         put("loads-small", "good")
         stack.wait_ready("loads-small", seconds=30)
-        again = callers.answers
-        until(lambda: callers.answers > again + 30, what="more answers")
-        settled = time.monotonic()
-        until(lambda: callers.answers > again + 90, what="more answers")
+        # The server's end is told before the agent has seen that the others are lost.
+        until(lambda: callers.in_a_row > 30, what="each of the others answers again")
+        settled, again = time.monotonic(), callers.answers
+        until(lambda: callers.answers > again + 60, what="more answers")
+        restarts = mlserver_restarts(stack) - before
     assert "next at" in told
     assert [text for when, text in callers.failures if when > settled] == []
+    assert restarts == 1
