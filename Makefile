@@ -19,7 +19,8 @@ BUILD := $(VENV)-build
 # Packages whose every line and branch the tests beside them must reach.
 DECISIONS := control delivery placement lifecycle routing dataflow scaling
 # Files of tests go to the next free process, in the order of tests/conftest.py: the longest first. Most of the slow
-# ones wait more than they compute, so there are more processes than processors (tests/support/scheduling.py).
+# ones wait more than they compute, so there are more processes than processors, and processes of low priority for
+# those that compute (tests/support/scheduling.py).
 PARALLEL := --dist loadfile --no-loadscope-reorder
 decisions = $(BIN)/python -m pytest -q $(PARALLEL) -n 2 $(addprefix tests/,$(DECISIONS)) \
 	$(addprefix --cov=bailie.,$(DECISIONS)) --cov-fail-under=100 --cov-report=term-missing:skip-covered
@@ -55,7 +56,7 @@ ifdef ARGS
 	@$(BIN)/python -m pytest $(ARGS)
 else
 	@$(decisions)
-	@$(BIN)/python -m pytest $(PARALLEL) -n 6 $(addprefix --ignore tests/,$(DECISIONS))
+	@$(BIN)/python -m pytest $(PARALLEL) -n 8 $(addprefix --ignore tests/,$(DECISIONS))
 endif
 
 .PHONY: test-fast

@@ -11,7 +11,7 @@ import pytest
 import structlog
 from hypothesis import settings
 from tests.support.golden import Golden
-from tests.support.scheduling import FileScheduling
+from tests.support.scheduling import FileScheduling, give_way
 
 if TYPE_CHECKING:
     from xdist.remote import Producer
@@ -26,18 +26,22 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--update-golden", action="store_true", help="rewrite the golden files")
 
 
-def pytest_configure() -> None:
+def pytest_configure(config: pytest.Config) -> None:
     """SIGTERM (of a CI, of `timeout`) ends the run as ^C does, so that no process is left behind.
 
     Both are handled here: what a shell starts in the background ignores ^C.
     """
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.default_int_handler)
+    if worker := getattr(config, "workerinput", None):
+        give_way(worker["workerid"], worker["workercount"])
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> FileScheduling | None:
-    return FileScheduling(config, log) if config.getoption("dist") == "loadfile" else None
+    if config.getoption("dist") != "loadfile":
+        return None
+    return FileScheduling(config, log, lambda file: file.removeprefix("tests/").startswith(("e2e/", *SLOW)))
 
 
 def pytest_collection() -> None:

@@ -1,24 +1,62 @@
 """Which test process gets which file, where several processes share the tests.
 
-Used by `tests/conftest.py`. Tests that compute and tests that wait run at the same time, so that processors
-are not idle while the end-to-end tests wait for what they started. Each process that takes files of
-`tests/e2e` starts a `bailie up` for them: few processes do, and these take other files when no such file is
-left.
+Used by `tests/conftest.py`. Slow tests mostly wait for what they started, and quick ones compute. So a few
+processes do the quick files from the beginning, with what the others leave of the processors. Each process
+that takes files of `tests/e2e` starts a `bailie up` for them: few processes do, and these take other
+files when no such file is left.
 """
 
 from __future__ import annotations
 
+import os
+from typing import TYPE_CHECKING
+
 from xdist.scheduler import LoadFileScheduling
 
-STACKS = 2
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import pytest
+    from xdist.remote import Producer
+
+STACKS = 3
 """Processes that take files of `tests/e2e`."""
+QUICK = 2
+"""Processes, the last ones, that take quick files alone."""
+MANY = STACKS + QUICK + 1
+"""As many processes keep quick files apart, and more."""
+_PRIORITY = 10
 _END_TO_END = "tests/e2e/"
 _TOGETHER = ("tests/prose/",)
 """Folders whose files go to one process, because all of them read the same, which takes seconds."""
 
 
+def give_way(worker: str, count: int) -> None:
+    """Lowers the priority of this process if it is one that takes quick files alone.
+
+    `worker`: its name by xdist, `gw0` and so on. `count`: of processes.
+    """
+    if _is_for_quick_files(_place(worker), count):
+        os.nice(_PRIORITY)
+
+
+def _place(worker: str) -> int:
+    return int(worker.removeprefix("gw"))
+
+
+def _is_for_quick_files(place: int, count: int) -> bool:
+    return count >= MANY and place >= count - QUICK
+
+
 class FileScheduling(LoadFileScheduling):
-    """Gives each file to the next free process that may take it, in the order of the collection."""
+    """Gives each file to the next free process that may take it, in the order of the collection.
+
+    `is_slow` tells of a file, by its path below the root of the repository, whether it waits or takes long.
+    """
+
+    def __init__(self, config: pytest.Config, log: Producer, is_slow: Callable[[str], bool]) -> None:
+        super().__init__(config, log)
+        self._is_slow = is_slow
 
     def _split_scope(self, nodeid):
         folders = (folder for folder in _TOGETHER if nodeid.startswith(folder))
@@ -34,7 +72,10 @@ class FileScheduling(LoadFileScheduling):
 
     def _next_for(self, node):
         """Returns the next file for a process, None where the files that are left are for other processes."""
-        takes_stacks = node in self.nodes[:STACKS]
-        wanted = [file for file in self.workqueue if file.startswith(_END_TO_END) is takes_stacks]
-        left = wanted or (list(self.workqueue) if takes_stacks else [])
-        return left[0] if left else None
+        place = _place(node.gateway.id)
+        if _is_for_quick_files(place, self.numnodes):
+            return next((file for file in self.workqueue if not self._is_slow(file)), None)
+        takes_stacks = place < STACKS
+        wanted = (file for file in self.workqueue if file.startswith(_END_TO_END) is takes_stacks)
+        left = iter(self.workqueue) if takes_stacks else iter(())
+        return next(wanted, next(left, None))
