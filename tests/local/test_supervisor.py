@@ -71,11 +71,11 @@ async def test_it_says_what_it_waits_for_and_after_the_deadline_what_failed(tmp_
     with running_api(tmp_path / "api") as api:
         api.namespace("a")
         async with Client.from_kubeconfig(api.kubeconfig) as client, asyncio.TaskGroup() as group:
-            group.create_task(supervisor._report(client, 0.3, said.append, ready.append))
+            group.create_task(supervisor._report(client, 2, said.append, ready.append))
             await until(lambda: state.supervisor() and state.supervisor().phase == "starting")
             assert state.supervisor().waiting_for == ("the operator's pod: not made yet",)
             await until(lambda: state.supervisor().phase == "failed")
-            assert state.supervisor().message.splitlines()[0] == "not ready after 0.3 s:"
+            assert state.supervisor().message.splitlines()[0] == "not ready after 2 s:"
             supervisor._stop.set()
     assert said[0] == ("the operator's pod: not made yet",)
     assert ready == []

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import json
+import socket
 
 import pytest
 from tests.support.api import running_api
@@ -104,7 +106,26 @@ async def test_without_the_right_to_lock_nothing_begins(api, home, tmp_path):
 
     async with Client.from_kubeconfig(poor) as client:
         with pytest.raises(Busy, match=r"cannot be taken: .*forbidden"):
-            await alone(client, home, "mary@desk", work, patience=0.3, timing=QUICK)
+            await alone(client, home, "mary@desk", work, patience=2, timing=QUICK)
     async with Client.from_kubeconfig(api.kubeconfig) as admin:
         with pytest.raises(NotFound):
             await admin.get(LEASE, NAME, home)
+
+
+async def test_an_api_that_does_not_answer_in_time_is_told_as_such(home, tmp_path):
+    """Nobody is said to hold a lock that could not be read."""
+    silent = socket.create_server(("127.0.0.1", 0))
+    config = {
+        "clusters": [{"name": "c", "cluster": {"server": f"http://127.0.0.1:{silent.getsockname()[1]}"}}],
+        "users": [{"name": "u", "user": {"token": "t"}}],
+        "contexts": [{"name": "c", "context": {"cluster": "c", "user": "u"}}],
+        "current-context": "c",
+    }
+    (tmp_path / "config").write_text(json.dumps(config))
+
+    async def work():
+        raise AssertionError("begun")
+
+    async with Client.from_kubeconfig(tmp_path / "config") as client:
+        with silent, pytest.raises(Busy, match=r"cannot be taken: the API has not answered within 0.3 s"):
+            await alone(client, home, "mary@desk", work, patience=0.3, timing=QUICK)

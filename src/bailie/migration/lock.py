@@ -54,19 +54,20 @@ async def alone(
         if held.is_set():
             await asyncio.wait({running, waiting[1]}, return_when=asyncio.FIRST_COMPLETED)
         if not outcome.done:
-            outcome.failure = _busy(election, home)
+            outcome.failure = _busy(election, home, patience)
             running.cancel()
         for each in waiting:
             each.cancel()
     return outcome.result()
 
 
-def _busy(election: LeaderElection, home: str) -> Busy:
+def _busy(election: LeaderElection, home: str, patience: float) -> Busy:
     lease = f"Lease {NAME} in namespace {home}"
-    if election.trouble:
+    trouble = election.trouble or ("" if election.holder else f"the API has not answered within {patience:g} s")
+    if trouble:
         hint = "ask for the right to write it; if the API did not answer, run the command again: it goes on"
-        return Busy(f"{lease} cannot be taken: {election.trouble}", hint=hint)
-    text = f"{election.holder or 'another process'} moves a namespace since {election.acquired} ({lease})"
+        return Busy(f"{lease} cannot be taken: {trouble}", hint=hint)
+    text = f"{election.holder} moves a namespace since {election.acquired} ({lease})"
     return Busy(text, hint="wait until that move has ended; only one namespace moves at a time")
 
 

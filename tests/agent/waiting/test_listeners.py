@@ -100,7 +100,7 @@ async def crowded(settings, scheduler, uri):
             await held.load(held.second, uri)
             await held.grant(held.first)
             await scheduler.reaches(held.second, LOADED)
-            assert scheduler.last(held.first).state == EVICTED
+            await scheduler.reaches(held.first, EVICTED)
             yield held
 
 
@@ -115,7 +115,7 @@ async def test_requests_by_rest_and_grpc_bring_it_back(settings, scheduler, mlse
         assert asked[0].result().json()["outputs"] == direct.json()["outputs"]
         assert asked[0].result().headers["content-type"] == "application/json"
         assert {task.result().model_name for task in called} == {name(held.first)}
-        assert scheduler.last(held.first).state == LOADED
+        await scheduler.reaches(held.first, LOADED)
         assert scheduler.states(held.first).count(LOADED) == 2
 
 
@@ -133,7 +133,7 @@ async def test_a_call_of_openais_api_waits_for_the_version_that_envoy_names(
             )
             await held.grant(held.second)
         assert (asked.result().status_code, asked.result().json()) == (404, {"detail": "Not Found"})
-        assert scheduler.last(held.first).state == LOADED
+        await scheduler.reaches(held.first, LOADED)
 
 
 async def test_what_is_not_in_memory_says_that_it_can_answer(settings, scheduler, mlserver, trained_models):
@@ -251,7 +251,7 @@ async def test_what_was_used_past_the_agent_is_not_the_first_to_leave(
         scheduler.send(pb.Used(server_names=[name(held.first)]))
         await held.load(version("third"), trained_models.iris)
         await scheduler.reaches(held.second, EVICTING)
-        assert scheduler.last(held.first).state == LOADED
+        await scheduler.reaches(held.first, LOADED)
 
 
 async def test_without_overcommit_an_idle_model_leaves_memory_and_the_next_request_loads_it(
