@@ -16,14 +16,15 @@ UV := $(shell command -v uv 2>/dev/null)
 BIN := $(VENV)/bin
 # What builds Bailie's wheel, apart from what runs it: xds-protos overwrites files of other packages.
 BUILD := $(VENV)-build
-# Packages whose every line and branch the tests beside them must reach.
+# Packages whose every line and branch the tests beside them must reach, without the long random histories.
 DECISIONS := control delivery placement lifecycle routing dataflow scaling
+HISTORIES := $(wildcard $(addsuffix /test_*_properties.py,$(addprefix tests/,$(DECISIONS))))
 # Files of tests go to the next free process, in the order of tests/conftest.py: the longest first. Most of the slow
 # ones wait more than they compute, so there are more processes than processors, and processes of low priority for
 # those that compute (tests/support/scheduling.py).
 PARALLEL := --dist loadfile --no-loadscope-reorder
 decisions = $(BIN)/python -m pytest -q $(PARALLEL) -n 2 $(addprefix tests/,$(DECISIONS)) \
-	$(addprefix --cov=bailie.,$(DECISIONS)) --cov-fail-under=100 --cov-report=term-missing:skip-covered
+	$(addprefix --ignore ,$(HISTORIES)) $(addprefix --cov=bailie.,$(DECISIONS)) --cov-fail-under=100 --cov-report=term-missing:skip-covered
 export BAILIE_MLSERVER_ENV ?= $(abspath $(MLSERVER))
 # Images of Python often forbid files of bytecode. The tests start hundreds of processes, and each would compile
 # all that it imports again.
@@ -56,7 +57,7 @@ ifdef ARGS
 	@$(BIN)/python -m pytest $(ARGS)
 else
 	@$(decisions)
-	@$(BIN)/python -m pytest $(PARALLEL) -n 8 $(addprefix --ignore tests/,$(DECISIONS))
+	@$(BIN)/python -m pytest $(PARALLEL) -n 8 tests $(addprefix --ignore tests/,$(DECISIONS)) $(HISTORIES)
 endif
 
 .PHONY: test-fast

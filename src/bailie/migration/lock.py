@@ -63,8 +63,8 @@ async def alone(
 
 def _busy(election: LeaderElection, home: str, patience: float) -> Busy:
     lease = f"Lease {NAME} in namespace {home}"
-    trouble = election.trouble or ("" if election.holder else f"the API has not answered within {patience:g} s")
-    if trouble:
+    silence = "" if election.holder else f"the API has not answered within {patience:g} s"
+    if trouble := election.trouble or silence:
         hint = "ask for the right to write it; if the API did not answer, run the command again: it goes on"
         return Busy(f"{lease} cannot be taken: {trouble}", hint=hint)
     text = f"{election.holder} moves a namespace since {election.acquired} ({lease})"
