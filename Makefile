@@ -57,7 +57,7 @@ ifdef ARGS
 	@$(BIN)/python -m pytest $(ARGS)
 else
 	@$(decisions)
-	@$(BIN)/python -m pytest $(PARALLEL) -n 8 tests $(addprefix --ignore tests/,$(DECISIONS)) $(HISTORIES)
+	@$(BIN)/python -m pytest $(PARALLEL) -n 6 tests $(addprefix --ignore tests/,$(DECISIONS)) $(HISTORIES)
 endif
 
 .PHONY: test-fast

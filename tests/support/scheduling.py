@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     import pytest
     from xdist.remote import Producer
 
-STACKS = 3
+STACKS = 2
 """Processes that take files of `tests/e2e`."""
-QUICK = 2
+QUICK = 1
 """Processes, the last ones, that take quick files alone."""
 MANY = STACKS + QUICK + 1
 """As many processes keep quick files apart, and more."""

@@ -139,18 +139,17 @@ def _has_obeyed(state: DeliveryState | None, text: str) -> bool:
 async def follow_delivery(
     client: Client, namespace: str, name: str, look: Callable[[dict[str, Any]], None], *, timeout: float
 ) -> dict[str, Any]:
-    """Hands `look` the view every second, until the delivery has ended; returns the last one.
+    """Hands `look` the view every second, once at least, until the delivery has ended; returns the last one.
 
     Raises:
-        DeadlinePassed: It has not ended within `timeout` seconds, above 0; 0 is no limit.
+        DeadlinePassed: It has not ended within `timeout` seconds, above 0, of the first look; 0 is no limit.
     """
+    look(view := await delivery(client, namespace, name))
     try:
         async with asyncio.timeout(timeout or None):
-            while True:
-                view = await delivery(client, namespace, name)
-                look(view)
-                if view["delivered"] != "Unknown":
-                    return view
+            while view["delivered"] == "Unknown":
                 await asyncio.sleep(LOOK_SECONDS)
+                look(view := await delivery(client, namespace, name))
+            return view
     except TimeoutError as error:
         raise DeadlinePassed(f"experiment {name} has not ended within {timeout:g} s") from error
