@@ -5,8 +5,10 @@ from __future__ import annotations
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.control.test_pipeline_versions import World
 from tests.support.fleet import FAILED, LOADED
 from tests.support.passes import Pass
+from tests.support.schema_objects import objects
 
 from bailie.control.acknowledgements import DRAIN_SECONDS
 from bailie.lifecycle.conditions import model_status
@@ -60,6 +62,46 @@ def test_no_model_spec_holds_up_another_model(spec):
     facts = found.engine.result.facts["bad"]
     conditions = said(facts)
     assert facts.version.placed or conditions["ModelReady"].partition(": ")[2]
+
+
+STORED = {
+    "Model": "models",
+    "Pipeline": "pipelines",
+    "Experiment": "experiments",
+    "Server": "servers",
+    "SeldonRuntime": "runtimes",
+}
+"""Where a world has the objects of each kind."""
+
+
+@pytest.mark.parametrize("kind", STORED)
+@settings(max_examples=25)
+@given(data=st.data())
+def test_no_object_that_the_api_takes_holds_up_a_model(kind, data):
+    found = World()
+    found.connect()
+    found.served("iris")
+    found.served("rose")
+    found.answering("flower")
+    getattr(found, STORED[kind])["bad"] = data.draw(objects(kind, "bad"))
+    found.model("good")
+    assert "load good_1 mlserver-0" in found.step()
+    told = [found.engine.result.facts, *found.engine.result.further.values()]
+    for facts in (each for kind in told for each in kind.values()):
+        facts.status(0, (), "2026-01-01T00:00:00Z")
+    found.step(60.0)
+
+
+def test_a_delivery_whose_default_is_empty_gets_words():
+    found = World()
+    found.connect()
+    annotations = {"bailie.io/progressive": "steps=20%:10s"}
+    found.experiment(default="", metadata={"annotations": annotations}, iris=1, rose=1)
+    found.model("good")
+    assert "load good_1 mlserver-0" in found.step()
+    facts = found.engine.result.further["Experiment"]["flower"]
+    assert facts.refused.reason == "InvalidDelivery"
+    assert "spec.default names none" in facts.refused.message
 
 
 @settings(max_examples=100)

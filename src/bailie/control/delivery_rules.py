@@ -68,7 +68,7 @@ def wanted_delivery(
     if rules is None:
         return None, (problem,) if problem else ()
     candidates = {each.name: each.weight for each in spec.candidates}
-    if len(candidates) != 2 or spec.default is None:
+    if len(candidates) != 2 or not spec.default:
         needed = "a delivery is from a default to one other candidate"
         found = f"there {'are' if len(candidates) != 1 else 'is'} {len(candidates)}"
         words = f"{needed}; {found}" if spec.default else f"{needed}; spec.default names none"
