@@ -74,25 +74,26 @@ class Experiment(Resource):
 def _type_problems(spec: ExperimentSpec) -> list[Problem]:
     if spec.resource_type in RESOURCE_TYPES:
         return []
-    text = f'must be one of {", ".join(RESOURCE_TYPES)}, not "{spec.resource_type}"'
+    text = f'must be one of {", ".join(RESOURCE_TYPES)}, not "{shown(spec.resource_type)}"'
     return [Problem("spec.resourceType", "NotSupported", text)]
 
 
 def _candidate_problems(spec: ExperimentSpec) -> list[Problem]:
-    names = [candidate.name for candidate in spec.candidates]
-    found = [
-        Problem(f"spec.candidates[{index}].name", "Duplicate", f'"{name}" is a candidate already')
-        for index, name in enumerate(names)
-        if name in names[:index]
-    ]
-    for index, name in enumerate(names):
-        found += _target_problems(spec, f"spec.candidates[{index}].name", name)
+    names, found = set[str](), list[Problem]()
+    for index, name in enumerate(candidate.name for candidate in spec.candidates):
+        path = f"spec.candidates[{index}].name"
+        if name in names:
+            found.append(Problem(path, "Duplicate", f'"{shown(name)}" is a candidate already'))
+        found += _target_problems(spec, path, name)
+        names.add(name)
     if not names and spec.mirror is None:
         found.append(Problem("spec.candidates", "Required", "give at least one candidate or a mirror"))
     if names and not any(candidate.weight for candidate in spec.candidates):
         found.append(Problem("spec.candidates", "Invalid", "at least one weight must be more than zero"))
     if spec.default and spec.default not in names:
-        found.append(Problem("spec.default", "Invalid", f'"{spec.default}" is not among the candidates'))
+        found.append(
+            Problem("spec.default", "Invalid", f'"{shown(spec.default)}" is not among the candidates')
+        )
     return found
 
 
@@ -111,7 +112,7 @@ def _mirror_problems(spec: ExperimentSpec) -> list[Problem]:
         return []
     found = _target_problems(spec, "spec.mirror.name", spec.mirror.name)
     if spec.mirror.name in {candidate.name for candidate in spec.candidates}:
-        text = f'"{spec.mirror.name}" is a candidate already'
+        text = f'"{shown(spec.mirror.name)}" is a candidate already'
         found.append(Problem("spec.mirror.name", "Duplicate", text))
     if spec.mirror.percent > 100:
         text = f"must be at most 100, not {spec.mirror.percent}"

@@ -15,6 +15,7 @@ from bailie.api.problems import Problem
 from bailie.api.references import cycle_problems, external_problems, reference_problems
 from bailie.api.resource import Resource, no_effect
 from bailie.api.status import ConditionedStatus
+from bailie.api.texts import shown
 
 Join = Literal["inner", "outer", "any"]
 
@@ -156,7 +157,7 @@ def _step_problems(pipeline: str, steps: tuple[Step, ...]) -> list[Problem]:
             )
             found.append(Problem(path, "Invalid", text))
         elif step.name in seen:
-            found.append(Problem(path, "Duplicate", f'there are two steps "{step.name}"'))
+            found.append(Problem(path, "Duplicate", f'there are two steps "{shown(step.name)}"'))
         else:
             found += model_name_problems(path, step.name)
         seen.add(step.name)
@@ -165,11 +166,11 @@ def _step_problems(pipeline: str, steps: tuple[Step, ...]) -> list[Problem]:
 
 def _references(pipeline: str, spec: PipelineSpec) -> list[Problem]:
     steps = {step.name for step in spec.steps}
-    found = []
+    known, found = steps | {pipeline}, []
     for index, step in enumerate(spec.steps):
         for name, references in (("inputs", step.inputs), ("triggers", step.triggers)):
             path = f"spec.steps[{index}].{name}"
-            found += reference_problems(path, references, steps | {pipeline}, f'step "{step.name}"')
+            found += reference_problems(path, references, known, f'step "{shown(step.name)}"')
     if spec.output is not None:
         found += reference_problems("spec.output.steps", spec.output.steps, steps, "the output")
     if spec.input is not None:

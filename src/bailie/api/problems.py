@@ -6,6 +6,16 @@ Pure values. A user's mistake is a list of these, never an exception (ARCHITECTU
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from bailie.api.texts import abridged, shown
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+MOST_TOLD = 10
+"""Mistakes of one object that a sentence names: each part of a long list may have one."""
+_LONGEST = 400
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,3 +32,8 @@ class Problem:
 
     def __str__(self) -> str:
         return f"{self.path}: {self.message}" if self.path else self.message
+
+
+def told_problems(problems: Iterable[object]) -> str:
+    """Returns problems, or texts of them, as one sentence for a status: the first ones, none of them long."""
+    return abridged([shown(str(each), _LONGEST) for each in problems], MOST_TOLD, "; ")

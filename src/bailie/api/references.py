@@ -10,6 +10,7 @@ from graphlib import CycleError, TopologicalSorter
 from typing import TYPE_CHECKING
 
 from bailie.api.problems import Problem
+from bailie.api.texts import shown
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -39,7 +40,7 @@ def external_problems(path: str, references: Sequence[str]) -> list[Problem]:
         parts = reference.split(".")
         inner = parts[2:] if len(parts) > 1 and parts[1] == "step" else parts
         if len(parts) > 1 and parts[1] == "step" and not inner:
-            sentence: str | None = f'"{reference}" names no step after ".step"'
+            sentence: str | None = f'"{shown(reference)}" names no step after ".step"'
         else:
             sentence = _malformed(reference, inner)
         if sentence:
@@ -78,14 +79,14 @@ def _malformed(reference: str, parts: Sequence[str] | None = None) -> str | None
     if not reference:
         return "a reference is empty; name a source, or take the reference out"
     if not all(parts):
-        return f'"{reference}" has an empty part'
+        return f'"{shown(reference)}" has an empty part'
     if len(parts) > 3:
-        return f'"{reference}" has too many parts; write <step>.outputs.<tensor>'
+        return f'"{shown(reference)}" has too many parts; write <step>.outputs.<tensor>'
     if len(parts) > 1 and parts[1] not in _SIDES:
-        return f'"{reference}" must have inputs or outputs after the name, not "{parts[1]}"'
+        return f'"{shown(reference)}" must have inputs or outputs after the name, not "{shown(parts[1])}"'
     return None
 
 
 def _unknown(reference: str, known: Collection[str]) -> str | None:
     name = reference.split(".", maxsplit=1)[0]
-    return None if name in known else f'"{reference}" refers to "{name}", which is no step here'
+    return None if name in known else f'"{shown(reference)}" refers to "{shown(name)}", which is no step here'

@@ -76,9 +76,8 @@ def cycles_between(reads: Mapping[str, Collection[str]]) -> dict[str, str]:
     found: dict[str, str] = {}
     for group in order.groups(edges):
         if group.cycle:
-            way = way_round(
-                {name: [each for each in edges[name] if each in group.steps] for name in group.steps}
-            )
+            members = frozenset(group.steps)
+            way = way_round({name: [each for each in edges[name] if each in members] for name in group.steps})
             text = f"the pipelines {' -> '.join(way or group.steps)} form a cycle"
             sentence = f"{text}; take one of them out of another's input"
             found.update(dict.fromkeys(group.steps, sentence))

@@ -71,11 +71,11 @@ class StepPlan:
 
     def __post_init__(self) -> None:
         sources = (*self.data.sources, *self.triggers.sources)
-        places: dict[Topic, tuple[int, ...]] = {}
+        places: dict[Topic, list[int]] = {}
         for index, each in enumerate(sources):
-            places[each.topic] = (*places.get(each.topic, ()), index)
+            places.setdefault(each.topic, []).append(index)
         object.__setattr__(self, "sources", sources)
-        object.__setattr__(self, "places", places)
+        object.__setattr__(self, "places", {topic: tuple(found) for topic, found in places.items()})
 
     @property
     def topics(self) -> tuple[Topic, ...]:

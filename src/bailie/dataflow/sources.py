@@ -5,7 +5,7 @@ Called by `compilation`.
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from typing import TYPE_CHECKING
 
 from bailie.api.problems import Problem
@@ -13,7 +13,7 @@ from bailie.api.resource import no_effect
 from bailie.dataflow.plan import Joined, Source
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator
 
     from bailie.dataflow.fields import JoinFields
     from bailie.dataflow.plan import Topic
@@ -45,13 +45,15 @@ def join_warnings(fields: JoinFields) -> Iterator[Problem]:
 
 
 def _by_key(fields: JoinFields) -> dict[str, Source]:
-    named: dict[tuple[str, Topic], list[str]] = {}
+    named: dict[tuple[str, Topic], dict[str, None]] = {}
     for each in fields.references:
-        named.setdefault((each.key, each.topic), []).append(each.tensor)
+        named.setdefault((each.key, each.topic), {})[each.tensor] = None
+    renames = _renames(fields)
     sources = {}
     for (key, topic), tensors in named.items():
-        chosen = () if "" in tensors else tuple(dict.fromkeys(tensors))
-        sources[key] = Source(topic, chosen, _renames(key, chosen, fields.renames))
+        whole, new_names = "" in tensors, renames.get(key, {})
+        kept = {old: new for old, new in new_names.items() if whole or old in tensors}
+        sources[key] = Source(topic, () if whole else tuple(tensors), kept)
     return sources
 
 
@@ -66,7 +68,7 @@ def _hidden(fields: JoinFields) -> Iterator[Problem]:
 
 
 def _idle_renames(fields: JoinFields) -> Iterator[Problem]:
-    sources = _by_key(fields)
+    tensors = {key: frozenset(source.tensors) for key, source in _by_key(fields).items()}
     for key, value in fields.renames.items():
         before, _, tensor = key.rpartition(".")
         path = f"{fields.path}.tensorMap[{key}]"
@@ -74,10 +76,10 @@ def _idle_renames(fields: JoinFields) -> Iterator[Problem]:
             yield no_effect(
                 path, f'{fields.of}: the new name of "{key}" is empty, so that the tensor keeps its own'
             )
-        elif before not in sources:
+        elif before not in tensors:
             wanted = f"write {fields.field} and tensorMap alike, as <step>.outputs.<tensor>"
             yield no_effect(path, f'{fields.of}: "{key}" is no tensor of its {fields.field}; {wanted}')
-        elif sources[before].tensors and tensor not in sources[before].tensors:
+        elif tensors[before] and tensor not in tensors[before]:
             yield no_effect(path, f'{fields.of}: {fields.field} do not name the tensor "{key}"')
 
 
@@ -97,10 +99,11 @@ def _same_names(fields: JoinFields) -> Iterator[Problem]:
             )
 
 
-def _renames(key: str, chosen: Sequence[str], renames: Mapping[str, str]) -> dict[str, str]:
-    found = {}
-    for old, new in renames.items():
+def _renames(fields: JoinFields) -> dict[str, dict[str, str]]:
+    """Returns the new names of tensors by the beginning of their keys: read once, for there may be many."""
+    found: defaultdict[str, dict[str, str]] = defaultdict(dict)
+    for old, new in fields.renames.items():
         before, _, tensor = old.rpartition(".")
-        if new and before == key and (not chosen or tensor in chosen):
-            found[tensor] = new
+        if new:
+            found[before][tensor] = new
     return found

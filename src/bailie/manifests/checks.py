@@ -10,6 +10,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from bailie.api.problems import Problem
+from bailie.api.texts import shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -43,10 +44,10 @@ def template_problems(workload: Workload) -> list[Problem]:
     for group in ("initContainers", "containers"):
         for container in pod.get(group) or ():
             name = str(container.get("name") or "")
-            path = f'podSpec.{group}["{name}"]'
+            path = f'podSpec.{group}["{shown(name)}"]'
             found += _container_problems(container, path, volumes)
             if name in seen:
-                found.append(Problem(path, "Duplicate", f'two containers are named "{name}"'))
+                found.append(Problem(path, "Duplicate", f'two containers are named "{shown(name)}"'))
             seen.add(name)
     return found
 

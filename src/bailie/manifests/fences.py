@@ -14,6 +14,8 @@ import dataclasses
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from bailie.api.problems import told_problems
+from bailie.api.texts import shown
 from bailie.manifests.objects import NAME_LABEL
 from bailie.manifests.rbac import CONTROL_PLANE_SECRET, ENVOY_ACCOUNT, SCHEDULER_ACCOUNT, SERVER_ACCOUNT
 from bailie.settings import fields
@@ -119,7 +121,7 @@ def forbidden(workload: Workload, fence: Fence, origin: Origin) -> str:
         return ""
     in_config = {each.path for each in _demands_of_pod(origin.base, _component(workload), fence)}
     texts = [_described(each, origin.config if each.path in in_config else origin.own) for each in found]
-    return f"{'; '.join(texts)}; {_remedy(found)}"
+    return f"{told_problems(texts)}; {_remedy(found)}"
 
 
 def _described(demand: FenceDemand, place: str) -> str:
@@ -172,7 +174,7 @@ def _demands_of_pod(pod: Mapping[str, Any], component: str, fence: Fence) -> Ite
 def _containers(pod: Mapping[str, Any]) -> Iterator[tuple[str, Manifest]]:
     for group in _CONTAINER_GROUPS:
         for container in pod.get(group) or ():
-            yield f'podSpec.{group}["{container["name"]}"]', container
+            yield f'podSpec.{group}["{shown(container["name"])}"]', container
 
 
 def _machine(pod: Mapping[str, Any]) -> Iterator[FenceDemand]:
@@ -201,9 +203,10 @@ def _ports_and_probes(container: Manifest, path: str) -> Iterator[FenceDemand]:
 
 def _volumes(pod: Mapping[str, Any]) -> Iterator[FenceDemand]:
     for volume in pod.get("volumes") or ():
+        path = f'podSpec.volumes["{shown(volume["name"])}"]'
         for kind in sorted(volume.keys() - {"name"} - _VOLUME_TYPES):
             text = f"a volume {kind} (a volume claim is for all kinds of storage)"
-            yield FenceDemand(f'podSpec.volumes["{volume["name"]}"].{kind}', VOLUMES, text)
+            yield FenceDemand(f"{path}.{kind}", VOLUMES, text)
 
 
 def _tokens(pod: Mapping[str, Any], component: str, fence: Fence) -> Iterator[FenceDemand]:

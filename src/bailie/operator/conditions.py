@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from bailie.api.problems import told_problems
 from bailie.api.resource import NO_EFFECT
 from bailie.api.seldon_config import ENVOY, SCHEDULER
 from bailie.api.status import Condition
@@ -46,7 +47,7 @@ def refused(problems: Sequence[Problem]) -> Condition:
     """Returns `Ready` for an invalid spec, which leaves the workloads as they are."""
     errors = [problem for problem in problems if problem.reason != NO_EFFECT]
     scaling = all(problem.reason == "InvalidScaling" for problem in errors)
-    return unmet("InvalidScaling" if scaling else "InvalidSpec", "; ".join(str(error) for error in errors))
+    return unmet("InvalidScaling" if scaling else "InvalidSpec", told_problems(errors))
 
 
 def unmet(reason: str, message: str, condition: str = READY) -> Condition:
@@ -163,7 +164,7 @@ def remotes_usable(problems: Sequence[str]) -> Condition:
     """Returns whether all rclone remotes of the configuration can be used, as the agents say."""
     if not problems:
         return _holds(REMOTES, "Usable", "the configured remotes can be used")
-    return unmet("RemoteInvalid", "; ".join(problems), REMOTES)
+    return unmet("RemoteInvalid", told_problems(problems), REMOTES)
 
 
 def served_here(runtime: SeldonRuntime) -> Condition:

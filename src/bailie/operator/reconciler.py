@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar, cast
 
+from bailie.api.problems import told_problems
 from bailie.api.resource import Resource
 from bailie.kube.controller import Result
 from bailie.kube.errors import ApiError, Conflict, Unreachable
@@ -191,7 +192,7 @@ class Reconciler(Generic[R, C]):
         """
         problems = template_problems(workload)
         if problems:
-            return "; ".join(map(str, problems))
+            return told_problems(problems)
         beyond = forbidden(workload, self._fence, origin)
         if beyond:
             return beyond
