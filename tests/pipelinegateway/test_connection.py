@@ -157,18 +157,20 @@ async def test_more_requests_than_may_be_are_told_to_come_again(tmp_path):
 
     async with (
         serving(behave) as models,
-        running(tmp_path, models, {"p_1": CHAIN}, most_requests=2) as (_, port),
+        running(tmp_path, models, {"p_1": CHAIN, "q_1": CHAIN}, most_requests=4) as (_, port),
         asyncio.TaskGroup() as group,
     ):
         first = [group.create_task(ask(port)) for _ in range(2)]
         await until(lambda: len(models.calls) == 2)
         refused = await ask(port)
+        other = group.create_task(ask(port, "q_1"))
+        await until(lambda: len(models.calls) == 3)
         answer.set()
     assert refused.status == 429
     assert refused.values("retry-after") == ["1"]
     assert refused.json["reason"] == "Overloaded"
-    assert "2 requests in progress" in refused.json["error"]
-    assert [task.result().status for task in first] == [200, 200]
+    assert "2 requests to pipeline p in progress, as many as it leaves to the others" in refused.json["error"]
+    assert [task.result().status for task in (*first, other)] == [200] * 3
 
 
 async def test_bytes_beyond_the_budget_are_refused_and_side_branches_go_first(tmp_path):
@@ -187,6 +189,60 @@ async def test_bytes_beyond_the_budget_are_refused_and_side_branches_go_first(tm
         assert models.cancelled == ["drift"]
         refused = await ask(port, "q_1", texts("l" * 900_000))
     assert refused.status in {429, 503}
+
+
+@pytest.mark.parametrize("whole", [True, False])
+async def test_a_pipeline_that_is_full_takes_no_memory_from_another(tmp_path, whole):
+    """Its model hangs, or its callers send their bodies for ever."""
+
+    def behave(asked):
+        return None if asked.step == "hangs" else echo(asked)
+
+    hangs = {"steps": [{"name": "hangs"}], "output": {"steps": ["hangs"]}}
+    data = request_bytes("h_1", texts("l" * 100_000))
+    async with (
+        serving(behave) as models,
+        running(tmp_path, models, {"h_1": hangs, "q_1": CHAIN}, most_bytes=1 << 20) as (engine, port),
+        asyncio.TaskGroup() as group,
+    ):
+        full = [
+            group.create_task(ask_bytes(port, data if whole else data[:-1]))
+            for _ in range(engine.budget.most // 100_000)
+        ]
+        await until(lambda: sum(each.done() for each in full) >= len(full) - 5)
+        assert {each.result().status for each in full if each.done()} == {429}
+        heard = await ask(port, "q_1", texts("l" * 100_000))
+        for each in full:
+            each.cancel()
+    assert heard.status == 200
+
+
+async def test_a_batch_that_grows_without_end_is_given_up_and_takes_no_memory_from_others(tmp_path):
+    batched = {**SIDE, "steps": [{"name": "a"}, {"name": "drift", "batch": {"size": 2**31}}]}
+    async with (
+        serving() as models,
+        running(tmp_path, models, {"p_1": batched, "q_1": CHAIN}, most_bytes=1 << 20) as (engine, port),
+    ):
+        with capture_logs() as logs:
+            for _ in range(20):
+                assert (await ask(port, "p_1", texts("l" * 50_000))).status == 200
+                assert (await ask(port, "q_1", texts("l" * 150_000))).status == 200
+        told = [each for each in logs if each["event"] == "batch given up"]
+        assert [(each["pipeline"], each["step"]) for each in told] == [("p.pipeline_1", "drift")] * len(told)
+        assert engine.plans.newest("p").counts.side_dropped == len(told) > 0
+        assert "batch.size" in told[0]["hint"]
+        assert engine.batches.drop("q.pipeline_1") is None
+        assert engine.batches.drop("").name == "p"
+        assert engine.budget.used == 0
+
+
+async def test_tensors_without_data_fill_a_batch_as_others_do(tmp_path):
+    batched = {**SIDE, "steps": [{"name": "a"}, {"name": "drift", "batch": {"size": 2**31}}]}
+    empty = {"inputs": [tensor(f"x{number}", [], [0]) for number in range(100)]}
+    async with serving() as models, running(tmp_path, models, {"p_1": batched}) as (engine, port):
+        assert (await ask(port, "p_1", empty)).status == 200
+        await engine.finish(5)
+        assert engine.budget.used > 100 * 100
 
 
 async def test_a_long_body_is_refused_before_it_has_come(tmp_path):

@@ -86,15 +86,17 @@ async def test_the_time_of_a_caller_ends_its_steps(tmp_path):
 async def test_more_calls_than_may_be_are_told_to_come_again(tmp_path):
     async with (
         serving(lambda _: None) as models,
-        running(tmp_path, models, {"p_1": CHAIN}, most_requests=1) as (_, port),
+        running(tmp_path, models, {"p_1": CHAIN, "q_1": CHAIN}, most_requests=1) as (_, port),
     ):
         _, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(grpc_bytes())
         await until(lambda: models.calls)
         heard = await ask_bytes(port, grpc_bytes())
+        other = await ask_bytes(port, grpc_bytes("q_1"))
         writer.close()
     assert (heard.code, heard.values("retry-after")) == (8, ["1"])
-    assert "1 requests in progress" in heard.words
+    assert "1 request to pipeline p in progress, as many as it leaves to the others" in heard.words
+    assert (other.code, "has as many requests in progress as it may have" in other.words) == (8, True)
 
 
 async def test_a_message_that_does_not_come_is_not_waited_for(tmp_path):

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from bailie.api.quantity import quantity_text
-from bailie.api.texts import shown
+from bailie.api.texts import counted, shown
 from bailie.dataflow.events import FailCode
 from bailie.lifecycle.words import GATEWAY_FAILED
 from bailie.pipelinegateway.http_values import JSON, HttpAnswer
@@ -100,11 +100,13 @@ class Answers:
 
     def no_memory(self) -> HttpAnswer:
         """Returns the answer for a request for whose bytes there is no memory now."""
-        return self._overloaded("holds as many bytes of requests as it may")
+        return self._overloaded("holds as many bytes of requests to this pipeline as it leaves to the others")
 
-    def too_many(self, most: int) -> HttpAnswer:
-        """Returns the answer for a request while `most` others are in progress."""
-        return self._overloaded(f"has {most} requests in progress, as many as it may have")
+    def too_many(self, pipeline: str, number: int) -> HttpAnswer:
+        """Returns the answer for a request while so many others to its pipeline are in progress."""
+        own = f"has {counted(number, 'request')} to pipeline {pipeline} in progress"
+        full = "has as many requests in progress as it may have"
+        return self._overloaded(f"{own}, as many as it leaves to the others" if number else full)
 
     def unknown_plan(self, key: str) -> HttpAnswer:
         """Returns the answer for a version of a pipeline that this gateway has not, or has not yet."""

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import structlog
 from msgspec import structs
 
+from bailie.api.quantity import quantity_text
 from bailie.dataflow.batches import BatchStore
 from bailie.dataflow.events import BatchCompleted, BatchTook, FailCode, StepFailed
 from bailie.pipelinegateway import metrics
@@ -34,6 +35,9 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 _BatchKey = tuple[str, str, "Dialect"]
+_SMALLER = "memory is short: let batch.size be smaller, or set batch.windowMs"
+_TENSOR_BYTES = 500
+"""About the memory of a tensor beside its data."""
 _NO_MEMORY = "is batched, and the pipeline gateway has no memory for more"
 
 
@@ -41,6 +45,7 @@ _NO_MEMORY = "is batched, and the pipeline gateway has no memory for more"
 class _Batch:
     store: BatchStore
     held: Reservation
+    served: ServedPlan
     timer: asyncio.TimerHandle | None = None
     to_steps: bytes = b""
 
@@ -59,29 +64,44 @@ class Batches:
         """Puts tensors into their batch, and returns what this means for the request."""
         dialect, step = root.dialect, served.plan.steps[effect.step]
         key = (served.source.key, effect.step, dialect)
+        held = Reservation(self.budget, key[0])
+        if not held.take(sum(_TENSOR_BYTES + dialect.data_size(each) for each in effect.parcel.tensors)):
+            return StepFailed(effect.step, effect.visit, FailCode.UNREACHABLE, _NO_MEMORY)
+        # Not before: to make room, the batch itself may have been given up.
         batch = self._open.get(key)
         if batch is None:
-            batch = self._open[key] = _Batch(BatchStore(step.batch_rows), Reservation(self.budget))
-        size = sum(map(dialect.data_size, effect.parcel.tensors))
-        if not batch.held.take(size):
-            return StepFailed(effect.step, effect.visit, FailCode.UNREACHABLE, _NO_MEMORY)
+            store = BatchStore(step.batch_rows)
+            batch = self._open[key] = _Batch(store, Reservation(self.budget, key[0]), served)
         event = batch.store.add(effect.step, effect.visit, effect.parcel)
+        if isinstance(event, StepFailed):
+            held.release()
+            return event
+        batch.held.absorb(held)
         if isinstance(event, BatchCompleted):
             root.held.absorb(self._ended(key).held)
             return _put_together(event, dialect)
-        if isinstance(event, BatchTook):
-            batch.to_steps = root.to_steps
-            if batch.timer is None and step.batch_window_ms:
-                later = asyncio.get_running_loop().call_later
-                batch.timer = later(step.batch_window_ms / 1000, self._flush, key, served)
-        else:
-            batch.held.give(size)
+        batch.to_steps = root.to_steps
+        if batch.timer is None and step.batch_window_ms:
+            later = asyncio.get_running_loop().call_later
+            batch.timer = later(step.batch_window_ms / 1000, self._flush, key, served)
         return event
 
     def keep(self, keys: frozenset[str]) -> None:
         """Lets go of the batches of versions that are no more."""
         for key in [each for each in self._open if each[0] not in keys]:
             self._ended(key).held.release()
+
+    def drop(self, version: str) -> ServedPlan | None:
+        """Gives up the largest batch, of one version or of all; returns that version, None for no batch."""
+        found = [each for each in self._open if version in {"", each[0]}]
+        if not found:
+            return None
+        key = max(found, key=lambda each: self._open[each].held.size)
+        batch = self._ended(key)
+        size = quantity_text(batch.held.size)
+        batch.held.release()
+        log.warning("batch given up", pipeline=key[0], step=key[1], size=size, hint=_SMALLER)
+        return batch.served
 
     def _flush(self, key: _BatchKey, served: ServedPlan) -> None:
         batch, (_, step, dialect) = self._ended(key), key

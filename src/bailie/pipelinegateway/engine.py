@@ -1,7 +1,8 @@
 """The runs of one gateway: admission within limits, side branches, pipelines that follow, batches.
 
 Made by `run`, asked by `service` for each request. A request is refused at once when there is no room:
-nothing waits here, so that a model that calls a pipeline back can never block itself.
+nothing waits here, so that a model that calls a pipeline back can never block itself. No pipeline takes more
+of the room than it leaves to the others: one whose models hang has callers enough to fill any.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import asyncio
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from bailie.agent.waiting.room import Room
 from bailie.dataflow.events import Asked
 from bailie.pipelinegateway import metrics
 from bailie.pipelinegateway.batches import Batches
@@ -52,6 +54,8 @@ class PipelineEngine:
     spans: PipelineSpans
     batches: Batches = field(init=False)
     deadlines: Deadlines = field(init=False)
+    places: Room = field(init=False)
+    """Those of the requests in progress, by version."""
     _waiting: set[PipelineRun] = field(default_factory=set)
     _sides: dict[PipelineRun, None] = field(default_factory=dict)
     _all_over: asyncio.Event = field(default_factory=asyncio.Event)
@@ -59,7 +63,8 @@ class PipelineEngine:
     def __post_init__(self) -> None:
         self.batches = Batches(self.budget, self._start_batch)
         self.deadlines = Deadlines(self.limits.seconds)
-        self.budget.reclaim = self.drop_side
+        self.places = Room(self.limits.most_requests)
+        self.budget.reclaim = self._reclaim
         metrics.COUNTED.counts = self.plans.counts
         metrics.IN_PROGRESS.set_function(lambda: len(self._waiting))
         metrics.SIDE_RUNS.set_function(lambda: len(self._sides))
@@ -68,7 +73,7 @@ class PipelineEngine:
     @property
     def full(self) -> bool:
         """Whether as many requests are in progress as may be."""
-        return len(self._waiting) >= self.limits.most_requests
+        return self.places.free <= 0
 
     async def finish(self, seconds: float) -> bool:
         """Waits until no run is in progress; False where one still is after so many seconds."""
@@ -94,16 +99,19 @@ class PipelineEngine:
         root = RootRequest(served.name, origin, self.plans.followers, self._start_follower)
         run = PipelineRun(self, served, root, ended)
         self._waiting.add(run)
+        self.places.take(served.source.key, 1)
         run.begin(Asked(parcel), seconds)
         return run
 
     def settled(self, run: PipelineRun) -> None:
         """Notes that the caller of a run has its answer."""
-        self._waiting.discard(run)
+        if run in self._waiting:
+            self._waiting.remove(run)
+            self.places.give(run.served.source.key, 1)
 
     def close(self, run: PipelineRun) -> None:
         """Forgets a run that is over."""
-        self._waiting.discard(run)
+        self.settled(run)
         self._sides.pop(run, None)
         if not (self._waiting or self._sides):
             self._all_over.set()
@@ -112,20 +120,29 @@ class PipelineEngine:
         """Keeps a run for which nobody waits, or drops it where there are too many."""
         if run in self._sides:
             return
-        self._waiting.discard(run)
+        self.settled(run)
         self._sides[run] = None
         if len(self._sides) > self.limits.most_side_runs:
             self.drop_side()
 
-    def drop_side(self) -> bool:
-        """Gives up the newest run for which nobody waits; False where there is none."""
-        if not self._sides:
+    def drop_side(self, key: str = "") -> bool:
+        """Gives up the newest run for which nobody waits, of one version or of all; False for none."""
+        run = next((each for each in reversed(self._sides) if key in {"", each.served.source.key}), None)
+        if run is None:
             return False
-        run, _ = self._sides.popitem()
-        metrics.SIDE_DROPPED.inc()
-        run.served.counts.side_dropped += 1
+        del self._sides[run]
+        _count_dropped(run.served)
         run.drop()
         return True
+
+    def _reclaim(self, key: str) -> bool:
+        """Lets go of what no caller waits for, of one version or of all: a side branch, or else a batch."""
+        if self.drop_side(key):
+            return True
+        dropped = self.batches.drop(key)
+        if dropped is not None:
+            _count_dropped(dropped)
+        return dropped is not None
 
     def _start_follower(self, root: RootRequest, pipeline: str, parcel: Parcel) -> None:
         served = self.plans.newest(pipeline)
@@ -135,3 +152,8 @@ class PipelineEngine:
     def _start_batch(self, served: ServedPlan, event: BatchCompleted, origin: RequestOrigin) -> None:
         root = RootRequest(served.name, origin, self.plans.followers, self._start_follower)
         PipelineRun(self, served, root, None).begin(event, self.limits.seconds)
+
+
+def _count_dropped(served: ServedPlan) -> None:
+    metrics.SIDE_DROPPED.inc()
+    served.counts.side_dropped += 1

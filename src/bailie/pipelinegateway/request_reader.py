@@ -15,6 +15,7 @@ import httptools
 from bailie.pipelinegateway.budget import ByteBudget, Reservation
 from bailie.pipelinegateway.grpc_frames import CONTENT_TYPE, is_grpc
 from bailie.pipelinegateway.http_values import HttpRequest
+from bailie.wellknown import headers
 
 if TYPE_CHECKING:
     from bailie.pipelinegateway.answers import Answers
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 MOST_HEAD_BYTES = 64 << 10
 """Bytes of a request's line and headers together; Envoy lets 60 KiB through."""
+_VERSION = headers.VERSION.encode()
 _FRAMING_SHARE = 8
 _FRAMING_BYTES = 64 << 10
 """Bytes beside a body: its chunks' lengths, which may be seven times its own, and trailers."""
@@ -92,7 +94,7 @@ class RequestReader:
         self._parts: list[bytes] = []
         self._skipping = False
         self._fed = self._body_bytes = self._head_bytes = 0
-        self._held = Reservation(self._limits.budget)
+        self._held = self._none
         self.answers: Answers = self._forms.rest
         """Those of the request that is being read."""
 
@@ -115,11 +117,17 @@ class RequestReader:
     def on_headers_complete(self) -> None:
         """Looks at the size of the head, and of the body where a header says it."""
         self._head, self._body = False, True
-        length = self._length
+        length, self._held = self._length, Reservation(self._limits.budget, self._asked())
         if self._head_bytes + len(self._target) > MOST_HEAD_BYTES:
             self._refuse(self.answers.long_head(MOST_HEAD_BYTES))
         elif not length.isdigit() or int(length[:20]) > self._limits.most_body_bytes:
             self._refuse(self.answers.long_body(self._limits.most_body_bytes))
+
+    def _asked(self) -> str:
+        """Returns the version that the request is for, as Envoy's route has it: the owner of its bytes."""
+        if self.answers is self._forms.grpc:
+            return next((value for name, value in self._fields if name == _VERSION), b"").decode("latin-1")
+        return b"".join(self._target.split(b"/", 4)[3:4]).decode("latin-1")
 
     def on_body(self, data: bytes) -> None:
         """Adds to the body, unless the request is refused."""

@@ -168,8 +168,9 @@ class PipelineService:
 
     def _refusal(self, answers: Answers, served: ServedPlan) -> HttpAnswer | None:
         """Returns the answer to a request that is not begun; None where it is."""
-        if self.engine.full:
-            return answers.too_many(self.engine.limits.most_requests)
+        key, places = served.source.key, self.engine.places
+        if not places.admits(key, 1):
+            return answers.too_many(served.name, places.taken(key))
         if not served.journal_first or self.broker is None:
             return None
         hindered = self.broker.hindrance(served.name)

@@ -65,7 +65,8 @@ class PipelineGatewaySettings:
         default=1_000,
         metadata=fields.whole(
             variables.PIPELINE_REQUESTS,
-            "Requests in progress at a time; more are answered 429 with the reason `Overloaded`.",
+            "Requests in progress at a time, of one pipeline as many as it leaves to the others; more are"
+            " answered 429 with the reason `Overloaded`.",
             least=1,
         ),
     )
@@ -80,7 +81,8 @@ class PipelineGatewaySettings:
         default=256 << 20,
         metadata=fields.whole(
             variables.PIPELINE_BYTES,
-            "Bytes of all requests and of their steps' answers together; a request beyond is answered 429."
+            "Bytes of all requests and of their steps' answers together, of one pipeline as many as it leaves"
+            " to the others; a request beyond is answered 429."
             " The process takes up to three times as much, for messages are copied when they are sent.",
             unit="bytes",
             least=1 << 20,

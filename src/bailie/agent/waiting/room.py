@@ -1,7 +1,8 @@
 """How waiting requests share the room for them: no model takes more than it leaves to the others.
 
-Used by `requests`, once for bytes and once for places. One model may fill half of the room, two together two
-thirds, and some room is free for the next model whoever came first. Pure.
+Used by `requests`, once for bytes and once for places, and by pipeline gateways for places of pipelines. One
+model may fill half of the room, two together two thirds, and some room is free for the next model whoever
+came first. Pure.
 """
 
 from __future__ import annotations
@@ -39,13 +40,21 @@ class Room:
         own, left = self._taken[server_name], self.free - size
         return left >= (own + size if own else 0)
 
+    def take(self, server_name: str, size: int) -> None:
+        """Counts a request of a version in."""
+        self._taken[server_name] += size
+
+    def give(self, server_name: str, size: int) -> None:
+        """Counts a request of a version out."""
+        self._taken[server_name] -= size
+        if not self._taken[server_name]:
+            del self._taken[server_name]
+
     @contextmanager
     def taken_by(self, server_name: str, size: int) -> Iterator[None]:
         """Keeps the room of a request of a version while the block runs."""
-        self._taken[server_name] += size
+        self.take(server_name, size)
         try:
             yield
         finally:
-            self._taken[server_name] -= size
-            if not self._taken[server_name]:
-                del self._taken[server_name]
+            self.give(server_name, size)
