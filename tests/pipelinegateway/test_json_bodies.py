@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
 
 import pytest
 from hypothesis import given
@@ -12,6 +13,7 @@ from msgspec import structs
 from bailie.dataflow.batches import BatchStore
 from bailie.dataflow.events import BatchCompleted
 from bailie.pipelinegateway.json_bodies import (
+    MOST_TENSORS,
     MalformedBody,
     chosen,
     decode_answer,
@@ -184,3 +186,50 @@ def test_parts_that_are_encoded_in_two_ways_are_refused(other):
     parcel = batch_of(with_data([1, 2], [1, 2]), other)
     with pytest.raises(MalformedBody, match='tensor "x"'):
         stacked(parcel.tensors[0])
+
+
+def many(field, item, count, before=b""):
+    return b"{" + before + b'"' + field + b'":[' + b",".join([item] * count) + b"]}"
+
+
+ONE = b'{"name":"x","datatype":"INT8","shape":[0],"data":[]}'
+INPUTS = b'"inputs":[],'
+
+
+@pytest.mark.parametrize(
+    ("decode", "made"),
+    [
+        (decode_request, lambda count: many(b"inputs", ONE, count)),
+        (decode_request, lambda count: many(b"\\u0069nputs", ONE, count)),
+        (decode_request, lambda count: many(b"inputs", ONE, count)[:-1] + b',"inputs":[]}'),
+        (decode_request, lambda count: many(b"outputs", b'{"name":"x"}', count, INPUTS)),
+        (decode_answer, lambda count: many(b"outputs", ONE, count)),
+    ],
+    ids=["inputs", "escaped", "twice", "wished outputs", "outputs"],
+)
+def test_a_message_of_very_many_tensors_is_refused_before_it_takes_memory(decode, made):
+    assert decode(made(MOST_TENSORS))
+    tracemalloc.start()
+    try:
+        with pytest.raises(MalformedBody, match="length <= 10000"):
+            decode(made(MOST_TENSORS * 5))
+        most = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert most < 15_000_000
+
+
+def test_braces_in_texts_are_no_tensors():
+    data = json.dumps(["{" * 20_000]).encode()
+    body = b'{"inputs":[{"name":"x","datatype":"BYTES","shape":[1],"data":' + data + b"}]}"
+    assert len(decode_request(body).tensors) == 1
+
+
+def test_a_tensor_has_at_most_64_dimensions():
+    def shaped(count):
+        shape = json.dumps([1] * count).encode()
+        return b'{"inputs":[{"name":"x","datatype":"INT8","shape":' + shape + b',"data":[1]}]}'
+
+    assert len(decode_request(shaped(64)).tensors[0].shape) == 64
+    with pytest.raises(MalformedBody, match="length <= 64"):
+        decode_request(shaped(65))

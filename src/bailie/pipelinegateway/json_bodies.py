@@ -17,9 +17,14 @@ INFERENCE_LENGTH = b"inference-header-content-length"
 """The header that says how many bytes of a body are JSON; the binary data of tensors is behind them."""
 _BINARY_SIZE = "binary_data_size"
 _LONGEST_WORDS = 500
+MOST_TENSORS = 10_000
+"""Of one message, and the outputs that a request may ask for: each takes ten times the memory of its text."""
+MOST_DIMENSIONS = 64
 
 Given = msgspec.Raw | msgspec.UnsetType
 _Dimension = Annotated[int, msgspec.Meta(ge=0)]
+_Shape = Annotated[tuple[_Dimension, ...], msgspec.Meta(max_length=MOST_DIMENSIONS)]
+_Few = Annotated[list[msgspec.Raw], msgspec.Meta(max_length=MOST_TENSORS)]
 
 
 class MalformedBody(ValueError):  # noqa: N818 - the name of what the sender made
@@ -52,7 +57,7 @@ class EncodedBody(msgspec.Struct, frozen=True):
 class _Tensor(msgspec.Struct, omit_defaults=True):
     name: str
     datatype: str
-    shape: tuple[_Dimension, ...]
+    shape: _Shape
     parameters: Given = msgspec.UNSET
     data: Given = msgspec.UNSET
 
@@ -75,6 +80,12 @@ class _Answer(msgspec.Struct, omit_defaults=True):
     parameters: Given = msgspec.UNSET
 
 
+class _Counted(msgspec.Struct):
+    inputs: _Few = []
+    outputs: _Few = []
+
+
+_COUNTED = msgspec.json.Decoder(_Counted)
 _REQUESTS, _ANSWERS = msgspec.json.Decoder(_Request), msgspec.json.Decoder(_Answer)
 _PARAMETERS = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _ENCODER = msgspec.json.Encoder()
@@ -167,7 +178,10 @@ def _decoded(decoder: Any, body: bytes | memoryview) -> Any:
 def _json_part(body: bytes, json_bytes: int) -> bytes:
     if json_bytes > len(body):
         raise MalformedBody(f"the JSON has {json_bytes} bytes by its header, and the body {len(body)}")
-    return body[:json_bytes] if json_bytes else body
+    text = body[:json_bytes] if json_bytes else body
+    if text.count(b"{") > MOST_TENSORS:  # each is an object
+        _decoded(_COUNTED, text)
+    return text
 
 
 def _handles(tensors: list[_Tensor], tail: bytes) -> tuple[TensorHandle, ...]:

@@ -26,7 +26,7 @@ from bailie.kube.protobuf_fields import (
     varint,
     varint_bytes,
 )
-from bailie.pipelinegateway.json_bodies import MalformedBody
+from bailie.pipelinegateway.json_bodies import MOST_DIMENSIONS, MalformedBody
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -39,7 +39,6 @@ _OUTPUTS, _RAW_OUTPUTS = 5, 6
 _NAME, _DATATYPE, _SHAPE, _CONTENTS = 1, 2, 3, 5
 _MOST_FIELDS = 1 << 16
 """Fields of one message together with those of its tensors; ten thousand tensors have fewer."""
-_MOST_DIMENSIONS = 64
 _LARGEST_DIMENSION = (1 << 63) - 1
 _ARRAYS = {
     "INT8": ("b", "int_contents"),
@@ -184,8 +183,8 @@ class _Reading:
         while at < end:
             size, at = varint(self._data, at, end)
             shape.append(size)
-            if len(shape) > _MOST_DIMENSIONS:
-                raise MalformedBody(f"a tensor has more than {_MOST_DIMENSIONS} dimensions")
+            if len(shape) > MOST_DIMENSIONS:
+                raise MalformedBody(f"a tensor has more than {MOST_DIMENSIONS} dimensions")
 
     def _text(self, at: int, end: int) -> str:
         try:
@@ -234,8 +233,7 @@ def _encode(parcel: Parcel, raw_field: int) -> bytes:
 
 def _tensor_parts(tensor: TensorHandle, data: WireData) -> list[Part]:
     name, datatype = tensor.name.encode(), tensor.datatype.encode()
-    usual = len(tensor.shape) <= _MOST_DIMENSIONS  # JSON may have millions, which no cache should keep
-    shape = _shape_bytes(tensor.shape) if usual else _shape_bytes.__wrapped__(tensor.shape)
+    shape = _shape_bytes(tensor.shape)
     parts: list[Part] = [delimited(_NAME, len(name)), name, delimited(_DATATYPE, len(datatype)), datatype]
     if shape:
         parts += (delimited(_SHAPE, len(shape)), shape)
