@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import json
 import socket
-from contextlib import AsyncExitStack, contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import replace
 
 import httpx
@@ -13,7 +14,7 @@ import pytest
 import pytest_asyncio
 from tests.pipelinegateway.client import running
 from tests.pipelinegateway.models import Models
-from tests.support.collector import CALLER, SAMPLED, TRACE, UNSAMPLED, collector
+from tests.support.collector import CALLER, SAMPLED, TRACE, UNSAMPLED, collector, vanished
 from tests.support.dataplane import answers, backend, control_plane, envoy, opened, plain, took, until
 from tests.support.environments import mlserver_environment
 from tests.support.mlserver import MlserverProcess
@@ -22,7 +23,7 @@ from tests.support.ports import free_port
 
 from bailie._gen import inference_pb2 as pb
 from bailie.api.collector import Collector
-from bailie.gateway import tracing
+from bailie.gateway import bootstrap, tracing
 from bailie.gateway.listener import Address, handed_back_listener, listener
 from bailie.gateway.resources import CLUSTER_URL, LISTENER_URL, Encoder, own_listeners
 from bailie.inference.codec import to_protobuf
@@ -198,6 +199,59 @@ async def test_a_collector_that_is_away_costs_no_request(world, where):
             assert {each.status_code for each in heard} == {200}
         assert plane.refusal == ""
     await took(plane, table(one.replica))
+
+
+QUICK = {**bootstrap.RUNTIME, "tracing.opentelemetry.flush_interval_ms": 50}
+
+
+@asynccontextmanager
+async def tracing_to(target, world, folder, name):
+    """An Envoy that gathers spans for a twentieth of a second."""
+    _, _, one = world
+    change = {"layered_runtime": {"layers": [{"name": "static", "static_layer": QUICK}]}}
+    async with control_plane() as (plane, xds), envoy(folder, xds, name=name, change=change) as mesh:
+        await took(plane, table(one.replica, target))
+        await until(lambda: answers(mesh), "the Envoy answers", 20)
+        yield mesh
+
+
+async def _batches_left_out(mesh):
+    """Makes a span; returns how many batches found as many under way as may be."""
+    assert (await mesh.http.post(PATH, json={})).status_code == 200
+    async with mesh.admin() as admin:
+        found = await admin.get("/stats", params={"filter": "^cluster.traces.upstream_rq_active_overflow$"})
+    return int(found.text.rpartition(": ")[2] or 0)
+
+
+async def _gets_spans(mesh, found):
+    async def arrived():
+        assert (await mesh.http.post(PATH, json={})).status_code == 200
+        return found.of(ENVOY)
+
+    await until(arrived, "spans arrive again", 20)
+
+
+async def _after_calls_that_hung(world, folder):
+    async with collector() as found, tracing_to(found.target(), world, folder, "held") as mesh:
+        found.holds = True
+        await until(functools.partial(_batches_left_out, mesh), "as many batches as may be are under way", 20)
+        found.holds = False
+        await _gets_spans(mesh, found)
+
+
+async def _after_it_vanished(world, folder):
+    async with (
+        vanished() as (port, connected),
+        tracing_to(Collector("127.0.0.1", port), world, folder, "vanished") as mesh,
+    ):
+        await connected.wait()
+        async with collector(port) as found:
+            await _gets_spans(mesh, found)
+
+
+@module
+async def test_a_collector_that_comes_back_in_whatever_way_gets_spans(world, tmp_path):
+    await asyncio.gather(*(each(world, tmp_path) for each in (_after_calls_that_hung, _after_it_vanished)))
 
 
 @module

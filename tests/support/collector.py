@@ -6,11 +6,14 @@ these fit OpenTelemetry's.
 
 from __future__ import annotations
 
+import asyncio
+import socket
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 import grpc
 from tests.support.dataplane import until
+from tests.support.ports import free_port
 
 from bailie._gen import otlp_pb2 as pb
 from bailie.api.collector import Collector
@@ -38,10 +41,11 @@ class SeenSpan:
 
 @dataclass
 class TraceCollector:
-    """The spans so far."""
+    """The spans so far. Calls that come while `holds` is true are never answered."""
 
     port: int = 0
     spans: list[SeenSpan] = field(default_factory=list)
+    holds: bool = False
 
     def target(self, ratio=1.0):
         """Where spans are to be sent."""
@@ -61,6 +65,8 @@ class TraceCollector:
         return self.of(service, name, trace)[0]
 
     async def export(self, data, context):
+        if self.holds:
+            await asyncio.Event().wait()
         return self.take(data)
 
     def take(self, data):
@@ -105,3 +111,23 @@ async def collector(port=0):
         yield found
     finally:
         await server.stop(0)
+
+
+@asynccontextmanager
+async def vanished():
+    """The port of a collector whose machine is gone once `connected` is set: the connection to it stays, and
+    says nothing, and the port is free for another collector."""
+
+    async def take():
+        with socket.create_server(("127.0.0.1", port)) as listening:
+            listening.setblocking(False)
+            kept, _ = await asyncio.get_running_loop().sock_accept(listening)
+        connected.set()
+        with kept:
+            await asyncio.Event().wait()
+
+    port, connected = free_port(), asyncio.Event()
+    async with asyncio.TaskGroup() as group:
+        taking = group.create_task(take())
+        yield port, connected
+        taking.cancel()

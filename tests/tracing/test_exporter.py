@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from contextlib import asynccontextmanager
 
-from tests.support.collector import collector
+from tests.support.collector import collector, vanished
 from tests.support.dataplane import until
 from tests.support.ports import free_port
 
@@ -23,7 +23,7 @@ async def exporting(target=None):
     tracer = Tracer(AGENT, "ns", "mlserver-0")
     tracer.collector = target
     async with asyncio.TaskGroup() as group:
-        task = group.create_task(SpanExporter(tracer, gather_seconds=0.01).run())
+        task = group.create_task(SpanExporter(tracer, gather_seconds=0.01, export_seconds=1).run())
         yield tracer
         task.cancel()
 
@@ -92,6 +92,19 @@ async def test_spans_for_a_collector_that_is_away_are_dropped_and_counted():
         before = count(DROPPED.labels("collector"))
         make(tracer)
         await until(lambda: count(DROPPED.labels("collector")) == before + 1, "the span is dropped")
+        async with collector(port) as found:
+
+            def arrived():
+                make(tracer, "later")
+                return found.of(AGENT, "later")
+
+            await until(arrived, "spans arrive again", 20)
+
+
+async def test_a_collector_that_vanished_gets_spans_by_another_connection():
+    async with vanished() as (port, connected), exporting(Collector("127.0.0.1", port)) as tracer:
+        make(tracer)
+        await connected.wait()
         async with collector(port) as found:
 
             def arrived():

@@ -33,13 +33,19 @@ wait 5 s for a trace, and each five spans are a call of the collector."""
 _MILLION = 1_000_000
 _MOST_EXPORTS = 16
 """Batches of spans under way at a time."""
+_EXPORT_SECONDS = 5
+"""How long a batch may be under way. The tracer itself knows no end: batches that are never answered would
+take all places for good."""
+_SILENT_SECONDS, _PING_SECONDS = 2, 3
+"""After so long a silence a batch begins with a ping, and a connection whose ping is not answered is closed.
+Otherwise a collector whose machine is gone would be asked until TCP gives up after a quarter of an hour."""
 
 
 def of_requests(collector: Collector, namespace: str) -> dict[str, Any]:
     """Returns the fields of a connection manager whose requests are traced."""
     tracer = {
         "@type": descriptors.type_url(TRACER),
-        "grpc_service": {"envoy_grpc": {"cluster_name": CLUSTER}, "timeout": "5s"},
+        "grpc_service": {"envoy_grpc": {"cluster_name": CLUSTER}},
         "service_name": names.ENVOY,
         "resource_detectors": [_extension(RESOURCE, attributes={"k8s.namespace.name": namespace})],
         "sampler": _extension(PARENT_BASED, wrapped_sampler=_ratio(collector.ratio)),
@@ -83,9 +89,11 @@ def _extension(kind: str, **fields: Any) -> dict[str, Any]:
 def cluster(collector: Collector) -> Any:
     """Returns the Cluster message of the collector. Nothing waits until its name is found."""
     address = {"socket_address": {"address": collector.host, "port_value": collector.port}}
+    pings = {"connection_idle_interval": f"{_SILENT_SECONDS}s", "timeout": f"{_PING_SECONDS}s"}
     options = {
         "@type": descriptors.type_url(HTTP_OPTIONS),
-        "explicit_http_config": {"http2_protocol_options": {}},
+        "explicit_http_config": {"http2_protocol_options": {"connection_keepalive": pings}},
+        "common_http_protocol_options": {"max_stream_duration": f"{_EXPORT_SECONDS}s"},
     }
     limits = {"max_pending_requests": _MOST_EXPORTS, "max_requests": _MOST_EXPORTS}
     return descriptors.parse(
