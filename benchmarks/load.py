@@ -55,6 +55,7 @@ class _Round:
     request: bytes
     until: float
     pause: float
+    status: int = 200
     latencies: list[float] = field(default_factory=list)
     bodies: set[bytes] = field(default_factory=set)
 
@@ -87,7 +88,7 @@ class _Connection(asyncio.Protocol):
         if len(body) < length:
             return
         now = time.perf_counter()
-        if not head.startswith(b"HTTP/1.1 200"):
+        if not head.startswith(b"HTTP/1.1 %d" % self.all_of.status):
             self._end(RuntimeError(self.data.decode(errors="replace")))
         self.all_of.latencies.append(now - self.start)
         self.all_of.bodies.add(body)
@@ -124,6 +125,14 @@ async def paced_rest(
 ) -> Measured:
     """Does so at 127.0.0.1, with a pause in seconds from an answer to the next request of its connection."""
     found = _Round(_post(path, body), time.perf_counter() + seconds, pause)
+    return await _measured(found, "127.0.0.1", port, connections)
+
+
+async def answered_rest(
+    port: int, path: str, body: bytes, status: int, *, connections: int, seconds: float
+) -> Measured:
+    """Does so at 127.0.0.1, where all answers are to have this status."""
+    found = _Round(_post(path, body), time.perf_counter() + seconds, 0.0, status)
     return await _measured(found, "127.0.0.1", port, connections)
 
 

@@ -16,6 +16,7 @@ import tempfile
 import time
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -28,16 +29,25 @@ from benchmarks import load, stack
 from benchmarks.results import add_json, keep
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
+    from collections.abc import AsyncIterator, Mapping, Sequence
 
 
 @asynccontextmanager
-async def instant_server(folder: Path) -> AsyncIterator[int]:
-    """Runs an Envoy that answers everything with 200 and `ok`; the value is its port."""
+async def instant_server(
+    folder: Path, statuses: Mapping[str, int] = MappingProxyType({})
+) -> AsyncIterator[int]:
+    """Runs an Envoy that answers `ok`, with 200 or a status of its own for paths that begin so; the value is
+    its port."""
     port, admin = free_port(), free_port()
     config = stack.static_config(port, admin, port, port)
-    answer = {"match": {"prefix": "/"}, "direct_response": {"status": 200, "body": {"inline_string": "ok"}}}
-    _set_routes(config, [answer])
+    body = {"inline_string": "ok"}
+    _set_routes(
+        config,
+        [
+            {"match": {"prefix": prefix}, "direct_response": {"status": status, "body": body}}
+            for prefix, status in [*statuses.items(), ("/", 200)]
+        ],
+    )
     path, log = folder / "instant.json", folder / "instant.log"
     path.write_text(json.dumps(config))
     with stack.process(command(path, concurrency=1), log):

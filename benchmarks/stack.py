@@ -35,6 +35,8 @@ TRAINING = ROOT / "src" / "bailie" / "local" / "training.py"
 """A script for the Python of MLServer's environment; it cannot be imported here."""
 
 MODEL = "iris_1"
+TENANT = "bench"
+"""The namespace of Envoys here, and their token."""
 END_SECONDS = 30.0
 """How long a process that is told to end may take."""
 WORKERS = min(4, os.cpu_count() or 1)
@@ -124,20 +126,34 @@ async def bailie_envoy(
 ) -> AsyncIterator[int]:
     """Runs an Envoy that `gateway` configures; the value is its data port. `change` are other values of its
     bootstrap."""
+    planes = {TENANT: ads.EnvoyPlane(gateway)}
+    async with envoy_of(folder, planes, workers=workers, change=change) as port:
+        yield port
+
+
+@asynccontextmanager
+async def envoy_of(
+    folder: Path,
+    planes: Mapping[str, ads.EnvoyPlane],
+    *,
+    workers: int = WORKERS,
+    change: Mapping[str, Any] | None = None,
+) -> AsyncIterator[int]:
+    """Does so with the gateway of TENANT's plane, which may become another one."""
     port, probe = free_port(), Address("127.0.0.1", free_port())
     token = folder / "token"
-    token.write_text("bench")
-    tenants = Tenants("bench", {"bench": TokenFile(token)})
-    async with ads.serve(tenants, {"bench": ads.EnvoyPlane(gateway)}, "127.0.0.1", 0) as xds:
+    token.write_text(TENANT)
+    tenants = Tenants(TENANT, {TENANT: TokenFile(token)})
+    async with ads.serve(tenants, planes, "127.0.0.1", 0) as xds:
         settings = EnvoySettings(
-            pod="bench",
-            namespace="bench",
+            pod=TENANT,
+            namespace=TENANT,
             listen=(Address("127.0.0.1", port),),
             probe=probe,
             scheduler_host="127.0.0.1",
             scheduler_port=xds,
             scheduler_endpoints=None,
-            token="bench",
+            token=TENANT,
         )
         path = folder / "bailie-envoy.json"
         write_bootstrap(settings, path)
