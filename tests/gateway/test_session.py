@@ -16,7 +16,7 @@ from bailie.gateway.resources import (
     Encoder,
     resource,
 )
-from bailie.gateway.session import LINGER_SECONDS, MOST_AWOKEN, XdsSession
+from bailie.gateway.session import ANSWER_SECONDS, LINGER_SECONDS, MOST_AWOKEN, XdsSession
 from bailie.gateway.xds_requests import MOST_NAMES, problem
 from bailie.routing.table import Asleep, Backend, NotReady, ReplicaEndpoint, Route, RoutingTable
 
@@ -127,7 +127,7 @@ def without_routes(session):
     routes = session.next_response(empty, NOW)
     assert (routes.type_url, list(routes.removed_resources)) == (SCOPE_URL, ["a"])
     assert session.next_response(empty, NOW) is None
-    assert session.deadline(NOW) is None
+    assert session.deadline(NOW) == NOW + ANSWER_SECONDS
     acknowledge(session, routes)
     assert session.next_response(empty, NOW) is None
     return empty
@@ -147,12 +147,12 @@ def test_clusters_go_a_while_after_their_routes(session):
     assert session.deadline(NOW + LINGER_SECONDS) is None
 
 
-def test_while_an_envoy_owes_an_answer_nothing_is_due(session):
+def test_while_an_envoy_owes_an_answer_nothing_else_is_due(session):
     without_routes(session)
     other = snapshot("b", revision=3)
     assert session.next_response(other, NOW + 1) is not None
     assert session.next_response(other, NOW + LINGER_SECONDS) is None
-    assert session.deadline(NOW + LINGER_SECONDS) is None
+    assert session.deadline(NOW + LINGER_SECONDS) == NOW + 1 + ANSWER_SECONDS, "then the answer is overdue"
 
 
 def test_a_cluster_that_is_needed_again_stays(session):
@@ -355,3 +355,23 @@ def test_requests_that_an_envoy_keeps_fail_where_their_version_will_not_answer(s
     found = next(each for each in response.resources if each.name == ASLEEP)
     cluster = descriptors.message_class(descriptors.CLUSTER).FromString(found.resource.value)
     assert [len(each.lb_endpoints) for each in cluster.load_assignment.endpoints] == [0]
+
+
+def test_an_answer_that_does_not_come_is_overdue_in_the_end(session):
+    session.receive(request(CLUSTER_URL))
+    table = snapshot("iris")
+    assert session.next_response(table, NOW) is not None
+    assert session.next_response(table, NOW + 1) is None
+    assert session.deadline(NOW + 1) == NOW + ANSWER_SECONDS
+    assert not session.is_overdue(NOW + ANSWER_SECONDS - 1)
+    assert session.is_overdue(NOW + ANSWER_SECONDS)
+
+
+def test_each_response_has_its_own_time_for_an_answer(session):
+    session.receive(request(CLUSTER_URL))
+    first = session.next_response(snapshot("iris"), NOW)
+    session.receive(request(ENDPOINTS_URL, names=PAIR))
+    assert session.next_response(snapshot("iris"), NOW + ANSWER_SECONDS / 2).type_url == ENDPOINTS_URL
+    acknowledge(session, first)
+    assert not session.is_overdue(NOW + ANSWER_SECONDS)
+    assert session.is_overdue(NOW + ANSWER_SECONDS * 1.5)

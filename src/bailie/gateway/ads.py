@@ -9,6 +9,7 @@ sessions, checks the token, and decides nothing.
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -18,14 +19,14 @@ import grpc
 
 from bailie.gateway import lists, request_reports, xds_requests
 from bailie.gateway.resources import own_listeners
-from bailie.gateway.session import XdsSession
+from bailie.gateway.session import ANSWER_SECONDS, XdsSession
 from bailie.kube.grpc_serving import PORT_OF_ITS_OWN, listening, sent
 from bailie.kube.limits import Allowance, Complaints, Places
 from bailie.kube.tenants import NotServed
 from bailie.kube.token import Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Mapping
+    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 
     from bailie.api.collector import Collector
     from bailie.gateway.publisher import Gateway
@@ -134,6 +135,8 @@ class Streams:
     complaints: Complaints = field(default_factory=Complaints)
     begun: Allowance = field(default_factory=lambda: Allowance(*_STREAMS))
     places: Places = field(default_factory=lambda: Places(*_AT_ONCE))
+    open: Counter[str] = field(default_factory=Counter)
+    """The streams of each namespace, those among them whose Envoy is given up and takes no message."""
     patience: float = _MESSAGE_SECONDS
     """Seconds that a call has for its message to come, and before that for its turn."""
 
@@ -186,12 +189,16 @@ class Streams:
         problem = problem or xds_requests.first_problem(first)
         if first is None or problem:
             await self._refuse(context, "", problem)
-        if plane.gateway.streams >= _MOST_STREAMS:
+        if self.open[namespace] >= _MOST_STREAMS:
             await self._refuse(context, first.node.id, f"{_MOST_STREAMS} Envoys are connected, which is all")
         places = xds_requests.addresses(first.node)
         make = partial(own_listeners, namespace, places, log=plane.gateway.access_log)
         session = XdsSession(*make(None))
-        problem = await self._run(first, requests, context, session, plane=plane, listeners=make)
+        self.open[namespace] += 1
+        try:
+            problem = await self._run(first, requests, context, session, plane=plane, listeners=make)
+        finally:
+            self.open[namespace] -= 1
         if problem:
             await self._refuse(context, first.node.id, problem)
 
@@ -239,20 +246,27 @@ class Streams:
         listeners: OwnListeners,
     ) -> str | None:
         """Returns a sentence about an impossible message of the Envoy, None where the stream ended
-        otherwise."""
-        pod, wake = first.node.id, asyncio.Event()
+        otherwise. Ends the call of an Envoy that does not answer."""
+        pod, wake, told = first.node.id, asyncio.Event(), ""
         self._receive(session, first, pod)
-        with plane.gateway.connected(pod, session, wake):
-            async with asyncio.TaskGroup() as tasks:
-                reader = tasks.create_task(self._read(requests, session, wake, pod))
-                closers = [
-                    tasks.create_task(_wake_at(closing, wake)) for closing in (self.closing, plane.closing)
-                ]
-                try:
-                    await self._write(context, session, wake, reader, plane=plane, listeners=listeners)
-                finally:
-                    for task in (reader, *closers):
-                        task.cancel()
+        async with asyncio.TaskGroup() as tasks:
+            reader = tasks.create_task(self._read(requests, session, wake, pod))
+            closers = [
+                tasks.create_task(_wake_at(closing, wake)) for closing in (self.closing, plane.closing)
+            ]
+            send = partial(sent, context, seconds=ANSWER_SECONDS, tasks=tasks)
+            try:
+                with plane.gateway.connected(pod, session, wake):
+                    await self._write(send, session, wake, reader, plane=plane, listeners=listeners)
+            except TimeoutError:
+                # Counted no more from here on, while its stream lasts until a message under way is taken.
+                told = f"a response was not answered within {ANSWER_SECONDS:.0f} s"
+                self.complaints.warn("Envoy given up", pod, cause=told)
+            finally:
+                for task in (reader, *closers):
+                    task.cancel()
+        if told:
+            await context.abort(grpc.StatusCode.DEADLINE_EXCEEDED, told)
         return None if reader.cancelled() else reader.result()
 
     async def _read(
@@ -284,7 +298,7 @@ class Streams:
 
     async def _write(
         self,
-        context: Any,
+        send: Callable[[Any], Awaitable[bool]],
         session: XdsSession,
         wake: asyncio.Event,
         reader: asyncio.Task[str | None],
@@ -292,6 +306,7 @@ class Streams:
         plane: EnvoyPlane,
         listeners: OwnListeners,
     ) -> None:
+        """Sends what is due until the stream is to end. Raises TimeoutError where no answer comes in time."""
         clock = asyncio.get_running_loop().time
         collector: Collector | None = None
         while not reader.done() and not self._ends(plane):
@@ -303,9 +318,11 @@ class Streams:
                 session.listener, session.handed_back = listeners(collector)
             response = session.next_response(snapshot, clock()) if snapshot is not None else None
             if response is not None:
-                if not await sent(context, response):
+                if not await send(response):
                     return
                 continue
+            if session.is_overdue(clock()):
+                raise TimeoutError
             if snapshot is not None:
                 session.settle(snapshot)
                 plane.gateway.recount()

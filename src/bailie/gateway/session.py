@@ -43,6 +43,9 @@ _LONGEST_MESSAGE = 4096
 """Characters of an Envoy's words that are kept."""
 MOST_AWOKEN = 64
 """Clusters of versions that have woken, in one response: each takes up to a millisecond to make."""
+ANSWER_SECONDS = 60.0
+"""How long an Envoy has to answer a response. It answers clusters once they are warm: after 15 s where their
+endpoints do not come, and one check of each replica."""
 LINGER_SECONDS = 5.0
 """How long an Envoy keeps a cluster that no route names any more. A request whose connection failed is
 repeated in the cluster that it was routed to: for about 5 s at most, by the limits of `clusters.cluster`."""
@@ -71,6 +74,7 @@ class InFlight:
 
     nonce: str
     sent: dict[str, str]
+    since: float
 
 
 @dataclass(slots=True)
@@ -160,12 +164,14 @@ class XdsSession:
             self.subscriptions[CLUSTER_URL].names -= self._asked.sift(snapshot.knows)
         for urls in ((BUCKET_URL, CLUSTER_URL, ENDPOINTS_URL), (LISTENER_URL, SCOPE_URL)):
             for url in urls:
-                if (response := self._update(url, snapshot)) is not None:
+                if (response := self._update(url, snapshot, now)) is not None:
                     return response
             if any(url in self.in_flight for url in urls) or not self._has_endpoints(snapshot):
                 return None
         removed = self._removable(snapshot, now)
-        return self._respond(CLUSTER_URL, [], removed, snapshot.revision) if removed else None
+        return (
+            self._respond(CLUSTER_URL, [], removed, revision=snapshot.revision, now=now) if removed else None
+        )
 
     def _removable(self, snapshot: ResourceSnapshot, now: float) -> list[str]:
         """Returns the clusters that no route has named for long enough."""
@@ -174,20 +180,26 @@ class XdsSession:
         return [name for name, since in self._lingering.items() if now - since >= LINGER_SECONDS]
 
     def deadline(self, now: float) -> float | None:
-        """Returns the time at which a message is due even if no resource changes, None for never.
+        """Returns the time at which a message is due, or an answer overdue, even if no resource changes; None
+        for never.
 
         Messages that could have been sent before `now` wait for an answer of the Envoy, which is a change.
         """
-        ends = (since + LINGER_SECONDS for since in self._lingering.values())
+        ends = [since + LINGER_SECONDS for since in self._lingering.values()]
+        ends += [each.since + ANSWER_SECONDS for each in self.in_flight.values()]
         return min((end for end in ends if end > now), default=None)
 
-    def _update(self, url: str, snapshot: ResourceSnapshot) -> Any | None:
+    def is_overdue(self, now: float) -> bool:
+        """Says whether the Envoy has had too long to answer a response."""
+        return any(now - each.since >= ANSWER_SECONDS for each in self.in_flight.values())
+
+    def _update(self, url: str, snapshot: ResourceSnapshot, now: float) -> Any | None:
         if url in self.in_flight:
             return None
         changed, removed = self._changes(url, snapshot, remove=url != CLUSTER_URL)
         if changed or removed or self._owes_first(url):
             changed = changed[: self.subscriptions[url].limit]
-            return self._respond(url, changed, removed, snapshot.revision)
+            return self._respond(url, changed, removed, revision=snapshot.revision, now=now)
         return None
 
     def _owes_first(self, url: str) -> bool:
@@ -275,11 +287,13 @@ class XdsSession:
                 del subscription.rejected[name]
         return changed, removed
 
-    def _respond(self, url: str, changed: list[XdsResource], removed: list[str], revision: int) -> Any:
+    def _respond(
+        self, url: str, changed: list[XdsResource], removed: list[str], *, revision: int, now: float
+    ) -> Any:
         subscription = self.subscriptions[url]
         subscription.answered = True
         self._nonce += 1
-        flight = InFlight(str(self._nonce), {item.name: item.version for item in changed})
+        flight = InFlight(str(self._nonce), {item.name: item.version for item in changed}, now)
         self.in_flight[url] = flight
         subscription.sent.update(flight.sent)
         for item in changed:

@@ -5,6 +5,7 @@ Used by the scheduler for agents and Envoys, and by agents for requests that wai
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -42,12 +43,29 @@ async def listening(server: grpc.aio.Server, address: str, port: int, *, grace: 
         await server.stop(grace)
 
 
-async def sent(context: grpc.aio.ServicerContext[Any, Any], message: Any) -> bool:
+async def sent(
+    context: grpc.aio.ServicerContext[Any, Any], message: Any, seconds: float, tasks: asyncio.TaskGroup
+) -> bool:
     """Sends a message of a stream; returns whether the caller was still there.
+
+    A caller who takes nothing cannot be told so: gRPC ends no call that has a message to send. So `tasks` go
+    on sending it until it is taken or the caller is gone, and the handler is not over before.
+
+    Raises TimeoutError where the message was not taken within so many seconds.
+    """
+    sending = tasks.create_task(_sent(context, message))
+    await asyncio.wait({sending}, timeout=seconds)
+    if not sending.done():
+        raise TimeoutError
+    return sending.result()
+
+
+async def _sent(context: grpc.aio.ServicerContext[Any, Any], message: Any) -> bool:
+    """Sends a message; returns whether the caller was still there.
 
     gRPC cancels the handler of a caller who leaves, but a message that is being sent at that moment fails
     with an error of its own. gRPC knows that error unless a task group has wrapped it: then it logs a
-    traceback, as of a mistake of ours. For a handler that writes inside a task group.
+    traceback, as of a mistake of ours.
     """
     try:
         await context.write(message)

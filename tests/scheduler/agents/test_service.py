@@ -605,10 +605,17 @@ async def test_one_inventory_of_an_agent_is_taken_at_a_time(port):
 
 
 class Deaf:
-    """The stream of an agent that takes no message."""
+    """The stream of an agent that reports, and takes no message before it has to."""
+
+    def __init__(self):
+        self.has_to = asyncio.Event()
+
+    async def read(self):
+        await asyncio.sleep(10)
+        return encoded(status=status())
 
     async def write(self, message):
-        await asyncio.Event().wait()
+        await self.has_to.wait()
 
 
 def test_a_session_whose_agent_takes_no_message_ends(service):
@@ -617,10 +624,18 @@ def test_a_session_whose_agent_takes_no_message_ends(service):
     async def talk():
         service.lead(7)
         parts = hello_parts(encoded(hello=hello()))
-        session = AgentSession(1, parts, itertools.count(1).__next__)
+        session, stream = AgentSession(1, parts, itertools.count(1).__next__), Deaf()
         session.put(load())
-        await service._talk(session, Deaf(), 7)
-        return session.ended.result()
+        serving = asyncio.get_running_loop().create_task(service._converse(session, stream, 7))
+        await asyncio.sleep(1)
+        assert list(service.replicas()) == [FIRST]
+        ended = await session.ended
+        await asyncio.sleep(1)
+        assert service.replicas() == {}
+        assert not serving.done(), "gRPC tells nobody the end before the message is taken"
+        stream.has_to.set()
+        await serving
+        return ended
 
     with asyncio.Runner(loop_factory=lambda: TimelapseLoop(100)) as runner:
         ended = runner.run(talk())

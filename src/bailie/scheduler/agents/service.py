@@ -16,6 +16,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import time
+from functools import partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -32,7 +33,7 @@ from bailie.scheduler.agents.messages import Pace, message_of, next_bytes
 from bailie.scheduler.agents.session import AgentRefused, AgentSession
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Awaitable, Callable, Iterable, Mapping
 
     from bailie._gen import agent_pb2 as pb
     from bailie.control.agent_port import Command, ConnectedReplica
@@ -173,12 +174,7 @@ class AgentService:
         try:
             epoch = self._admitted(context)
             session = await self._greeted(context, epoch)
-            self._open(session)
-            try:
-                await context.write(wire.welcome(epoch, self._collector))
-                await self._converse(session, context, epoch)
-            finally:
-                self._close(session)
+            await self._converse(session, context, epoch)
             session.raise_end()
         except AgentRefused as refused:
             if refused.code in _FAULTS:
@@ -245,14 +241,19 @@ class AgentService:
             self._changed()
 
     async def _converse(self, session: AgentSession, context: Context, epoch: int) -> None:
-        """Reads and writes until one side ends the session."""
+        """Reads and writes until one side ends the session, which does not wait for a message under way."""
         async with asyncio.TaskGroup() as group:
-            listening = group.create_task(self._listen(session, context))
-            talking = group.create_task(self._talk(session, context, epoch))
-            ends: set[asyncio.Future[Any]] = {listening, talking, session.ended}
-            await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
-            listening.cancel()
-            talking.cancel()
+            self._open(session)
+            try:
+                listening = group.create_task(self._listen(session, context))
+                send = partial(sent, context, seconds=_SILENCE_SECONDS, tasks=group)
+                talking = group.create_task(self._talk(session, send, epoch))
+                ends: set[asyncio.Future[Any]] = {listening, talking, session.ended}
+                await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+                listening.cancel()
+                talking.cancel()
+            finally:
+                self._close(session)
         session.end(grpc.StatusCode.OK, "")
 
     async def _listen(self, session: AgentSession, context: Context) -> None:
@@ -290,21 +291,20 @@ class AgentService:
             self._changed()
         return problem
 
-    async def _talk(self, session: AgentSession, context: Context, epoch: int) -> None:
-        while True:
-            message = await session.next_message(epoch)
-            if not self._leads():
-                session.end(grpc.StatusCode.UNAVAILABLE, _NOT_LEADING)
-                return
-            try:
-                async with asyncio.timeout(_SILENCE_SECONDS):
-                    there = await sent(context, message)
-            except TimeoutError:
-                told = f"a message was not taken within {_SILENCE_SECONDS:.0f} s"
-                session.end(grpc.StatusCode.DEADLINE_EXCEEDED, told)
-                return
-            if not there:
-                return
+    async def _talk(
+        self, session: AgentSession, send: Callable[[pb.SchedulerMessage], Awaitable[bool]], epoch: int
+    ) -> None:
+        """Sends a welcome and all that is queued, until the agent is gone or takes nothing any more."""
+        message = wire.welcome(epoch, self._collector)
+        try:
+            while await send(message):
+                message = await session.next_message(epoch)
+                if not self._leads():
+                    session.end(grpc.StatusCode.UNAVAILABLE, _NOT_LEADING)
+                    return
+        except TimeoutError:
+            told = f"a message was not taken within {_SILENCE_SECONDS:.0f} s"
+            session.end(grpc.StatusCode.DEADLINE_EXCEEDED, told)
 
     def _changed(self) -> None:
         CONNECTED.labels(self.namespace).set(len(self._sessions))
