@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from bailie.control.awaited_servers import Asking, AwaitedServers
 from bailie.control.server_rules import SleepRule
 from bailie.placement import Demand, Replica, Server, Snapshot, VersionId, place
-from bailie.scaling.replicas import PATIENCE_SECONDS
+from bailie.scaling.waits import PATIENCE_SECONDS
 
 ASLEEP = SleepRule(seconds=60, text="1m", replicas=0, generation=1, most=2, mark="1")
 AWAKE = replace(ASLEEP, replicas=1)

@@ -8,7 +8,7 @@ from tests.support.fleet import EVICTED, FAILED, LOADED
 from tests.support.manifests import manifest_of
 from tests.support.passes import Pass
 
-from bailie.control.engine import Engine
+from bailie.control.engine import Engine, EnginePorts
 from bailie.control.experiment_subjects import ExperimentSubjects
 from bailie.control.pipeline_subjects import PipelineSubjects
 from bailie.placement import ReplicaId
@@ -52,10 +52,12 @@ class World(Pass):
         factories = (PipelineSubjects, ExperimentSubjects)
         self.engine = Engine(
             "a",
-            objects=lambda kind: self._objects()[kind].values(),
-            agents=self.agents,
-            publisher=self.publisher,
-            notify=lambda _: None,
+            EnginePorts(
+                objects=lambda kind: self._objects()[kind].values(),
+                agents=self.agents,
+                publisher=self.publisher,
+                notify=lambda _: None,
+            ),
             further=factories,
         )
         self.agents.connect()

@@ -11,7 +11,7 @@ from tests.support.manifests import manifest_of
 from tests.support.passes import Pass
 
 from bailie.control.acknowledgements import DRAIN_SECONDS
-from bailie.control.engine import Engine
+from bailie.control.engine import Engine, EnginePorts
 from bailie.control.experiment_subjects import ExperimentSubjects
 from bailie.control.pipeline_subjects import PipelineSubjects
 from bailie.control.pipeline_versions import SPEC_PARAMETER, PipelineVersions, parse_version
@@ -33,10 +33,12 @@ class World(Pass):
     def new_engine(self):
         return Engine(
             "a",
-            objects=lambda kind: self._objects()[kind].values(),
-            agents=self.agents,
-            publisher=self.publisher,
-            notify=write_notice,
+            EnginePorts(
+                objects=lambda kind: self._objects()[kind].values(),
+                agents=self.agents,
+                publisher=self.publisher,
+                notify=write_notice,
+            ),
             further=[PipelineSubjects, ExperimentSubjects],
         )
 

@@ -19,7 +19,7 @@ from bailie.lifecycle.retry import LONGEST_SECONDS
 from bailie.lifecycle.version import VersionState
 from bailie.placement import ReplicaId
 from bailie.routing.table import Asleep, NotReady, Route
-from bailie.scaling.replicas import PATIENCE_SECONDS
+from bailie.scaling.waits import PATIENCE_SECONDS
 
 
 class Namespace(Pass):

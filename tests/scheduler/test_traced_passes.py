@@ -6,7 +6,7 @@ import pytest
 from tests.support.passes import Pass
 
 from bailie.api.collector import Collector
-from bailie.control.engine import Engine
+from bailie.control.engine import Engine, EnginePorts
 from bailie.scheduler.traced_passes import TracedPasses
 from bailie.tracing.tracer import Tracer
 
@@ -20,10 +20,12 @@ class World(Pass):
         passes = TracedPasses(self.tracer)
         engine = Engine(
             "a",
-            objects=lambda kind: self._objects()[kind].values(),
-            agents=self.agents,
-            publisher=self.publisher,
-            notify=passes.notify,
+            EnginePorts(
+                objects=lambda kind: self._objects()[kind].values(),
+                agents=self.agents,
+                publisher=self.publisher,
+                notify=passes.notify,
+            ),
         )
         return passes.of(engine)
 

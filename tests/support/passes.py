@@ -8,7 +8,7 @@ from tests.support.publisher import RecordingPublisher
 
 from bailie.api.kinds import EXPERIMENT, MODEL, PIPELINE, SELDON_RUNTIME, SERVER
 from bailie.api.model import Model, content_identity
-from bailie.control.engine import Engine
+from bailie.control.engine import Engine, EnginePorts
 from bailie.control.experiment_subjects import ExperimentSubjects
 from bailie.control.load_failures import Now
 from bailie.lifecycle.version import VersionState, state_of
@@ -37,10 +37,12 @@ class Pass:
         """As a leader begins: it knows nothing yet."""
         return Engine(
             "a",
-            objects=lambda kind: self._objects()[kind].values(),
-            agents=self.agents,
-            publisher=self.publisher,
-            notify=write_notice,
+            EnginePorts(
+                objects=lambda kind: self._objects()[kind].values(),
+                agents=self.agents,
+                publisher=self.publisher,
+                notify=write_notice,
+            ),
             further=[lambda *_, kind=kind: kind for kind in self.further] or [ExperimentSubjects],
         )
 

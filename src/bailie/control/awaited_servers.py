@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from bailie.placement.filters import Seat, has_capabilities, refuse_seat, refuse_server
 from bailie.placement.plan import Code
 from bailie.placement.snapshot import Server
-from bailie.scaling.replicas import PATIENCE_SECONDS
+from bailie.scaling.waits import LongWaits
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -84,7 +84,7 @@ class AwaitedServers:
 
     def __init__(self) -> None:
         self._last: dict[str, tuple[str, Server]] = {}
-        self._since: dict[str, float] = {}
+        self._waits = LongWaits[str]()
         self._asked: tuple[Asking, frozenset[str]] | None = None
         self._found = _NOBODY
 
@@ -101,19 +101,18 @@ class AwaitedServers:
 
         Thousands of versions may be without a place: the same plan is looked at once.
         """
-        late = frozenset(name for name, at in self._since.items() if now - at >= PATIENCE_SECONDS)
+        late = self._waits.late(now)
         before = self._asked
         if before is None or before[1] != late or not _same(before[0], asking):
             groups = self._groups(asking, late)
             self._asked, self._found = (asking, late), _waiting(groups)
             awake = {name for each in groups for name in each.options if asking.rules[name].replicas}
-            self._since = {name: self._since.get(name, now) for name in awake}
+            self._waits.observe(now, awake)
         return self._found
 
     def deadline(self, now: float) -> float | None:
         """Returns the monotonic time at which a Server is waited for too long; None for never."""
-        ends = (at + PATIENCE_SECONDS for at in self._since.values())
-        return min((end for end in ends if end > now), default=None)
+        return self._waits.deadline(now)
 
     def _groups(self, asking: Asking, late: frozenset[str]) -> list[_Group]:
         groups: dict[object, _Group] = {}

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar, runtime_checkable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
     from collections.abc import Set as AbstractSet
 
     from bailie.api.kinds import Kind
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     SubjectFactory = Callable[[Objects, "KnownRoutes", FactsByKind], "SubjectKind"]
     """Makes a routable kind for one engine."""
 
+SLICE = 32
+"""Subjects that a pass looks at between two chances to pause."""
 _K = TypeVar("_K")
 _V = TypeVar("_V")
 
@@ -171,6 +173,11 @@ def put(where: dict[_K, _V], key: _K, value: _V | None) -> None:
         where.pop(key, None)
     else:
         where[key] = value
+
+
+def batches(names: list[str]) -> Iterator[list[str]]:
+    """Returns the names in batches of SLICE."""
+    return (names[start : start + SLICE] for start in range(0, len(names), SLICE))
 
 
 def take_out(index: dict[_K, set[str]], key: _K, name: str) -> None:

@@ -19,6 +19,7 @@ from bailie.api.texts import counted
 from bailie.scaling.decision import Decision
 from bailie.scaling.load import BURST_SECONDS, STABLE_SECONDS, LoadWindow
 from bailie.scaling.targets import LoadMeasure
+from bailie.scaling.waits import PATIENCE_SECONDS
 
 if TYPE_CHECKING:
     from bailie.scaling.decision import Bounds
@@ -39,8 +40,6 @@ HOLD_SECONDS = 300.0
 """How long fewer replicas must have been enough, every moment of it measured."""
 GAP_SECONDS = 10.0
 """Time without a sample after which the past is unknown."""
-PATIENCE_SECONDS = 300.0
-"""How long replicas may be missing before no more are asked for."""
 COLD_SECONDS = 10.0
 """How long a replica that has become ready is new: its durations do not count."""
 FAR_BELOW = 0.5

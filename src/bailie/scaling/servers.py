@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING
 
 from bailie.api.texts import abridged, counted
 from bailie.scaling.decision import Decision
-from bailie.scaling.replicas import HOLD_SECONDS, PATIENCE_SECONDS
+from bailie.scaling.replicas import HOLD_SECONDS
+from bailie.scaling.waits import PATIENCE_SECONDS, LongWaits
 
 if TYPE_CHECKING:
     from collections.abc import Set as AbstractSet
@@ -76,23 +77,23 @@ class ServerScaler:
     def __init__(self) -> None:
         self._needs: deque[tuple[float, int]] = deque()
         self._began = math.inf
-        self._absent_since: dict[int, float] = {}
+        self._absent = LongWaits[int]()
         self._stated = self._asked = 0
         self._fewer_in: float | None = None
 
     def observe(self, now: float, absent: AbstractSet[int]) -> None:
         """Takes over which of the wanted replicas, by their ordinals, are not ready now."""
-        self._absent_since = {each: self._absent_since.get(each, now) for each in absent}
+        self._absent.observe(now, absent)
 
     def late(self, now: float) -> list[int]:
         """Returns the ordinals that have not been ready for five minutes."""
-        return sorted(each for each, at in self._absent_since.items() if now - at >= PATIENCE_SECONDS)
+        return sorted(self._absent.late(now))
 
     def due(self, now: float) -> float:
         """Returns the time at which the decision may be another one by the passing of time alone."""
-        ends = [at + PATIENCE_SECONDS for at in self._absent_since.values()]
-        ends += [now + self._fewer_in] if self._fewer_in is not None else []
-        return min((each for each in ends if each > now), default=math.inf)
+        late, fewer = self._absent.deadline(now), self._fewer_in
+        ends = (late, None if fewer is None else now + fewer)
+        return min((each for each in ends if each is not None and each > now), default=math.inf)
 
     def decide(self, now: float, state: ServerState, bounds: Bounds) -> Decision[ServerReason]:
         """Returns the number of replicas from now on; `observe` has been told of this moment."""

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from bailie.api.kinds import MODEL, SELDON_RUNTIME, SERVER
 from bailie.control import load_samples
 from bailie.control.collectors import told_tracing
-from bailie.control.engine import Engine
+from bailie.control.engine import Engine, EnginePorts
 from bailie.control.explanation import explained
 from bailie.control.load_failures import Now
 from bailie.control.load_samples import LoadSamples
@@ -155,10 +155,12 @@ class NamespaceScheduler:
         traced = TracedPasses(self._tracer) if self._tracer else None
         engine = Engine(
             self.namespace,
-            objects=lambda kind: self._informers[kind].store.values(),
-            agents=self.agents,
-            publisher=publisher,
-            notify=traced.notify if traced else write_notice,
+            EnginePorts(
+                objects=lambda kind: self._informers[kind].store.values(),
+                agents=self.agents,
+                publisher=publisher,
+                notify=traced.notify if traced else write_notice,
+            ),
             further=[each.subjects for each in KINDS if each.subjects],
             sinks=self._sinks,
         )
