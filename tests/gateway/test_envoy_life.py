@@ -19,7 +19,7 @@ def life():
 
 def grown(living, report):
     """The growth of the series in a report; None where the report changes nothing."""
-    if not living.begin(report, 0.0):
+    if not living.begin(report):
         return None
     found = {name: living.growth(name, value) for name, value in report.values.items()}
     return {name: by[0] if len(by) == 1 else by for name, by in found.items() if by}
@@ -77,21 +77,21 @@ def test_a_total_that_falls_has_begun_anew_as_a_whole():
 )
 def test_whether_the_growth_of_a_series_is_that_since_the_last_report(age, first, later):
     living, envoy = life(), Envoy()
-    living.begin(envoy.report({"a": 3}, turns=age), 0.0)
+    living.begin(envoy.report({"a": 3}, turns=age))
     assert living.knows("a") == first
     living.growth("a", 3)
-    living.begin(envoy.report({"a": 3}), 0.0)
+    living.begin(envoy.report({"a": 3}))
     assert living.knows("a")
     assert living.knows("b") == later
-    living.begin(envoy.report({"a": 3}, turns=2 * IDLE), 0.0)
+    living.begin(envoy.report({"a": 3}, turns=2 * IDLE))
     assert living.knows("b"), "an older series would have been dropped by now"
 
 
 def test_a_life_ends_with_another_start_or_a_shorter_uptime():
     living, envoy = life(), Envoy()
-    living.begin(envoy.report(turns=5), 0.0)
+    living.begin(envoy.report(turns=5))
     assert living.is_of(envoy.report({"a": 1}))
-    living.begin(envoy.report({"a": 1}), 0.0)
+    living.begin(envoy.report({"a": 1}))
     assert living.is_of(envoy.report())
     other = Envoy(started=STARTED + 100)
     assert not living.is_of(other.report({"a": 1}, turns=20))

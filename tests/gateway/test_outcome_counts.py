@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from tests.support.reports import STARTED, Envoy, name_of, times
+from tests.support.reports import STARTED, Envoy, name_of, take, times
 
 from bailie.gateway.outcome_counts import RequestEnd, end_of
 from bailie.gateway.request_counts import RequestCounts
@@ -59,8 +59,9 @@ def test_requests_of_the_routes_that_are_asked_about_are_added_up_by_version():
     counts, envoys = RequestCounts(), (Envoy("one"), Envoy("two"))
     assert counts.outcomes.of([ROUTE]) == {ROUTE: {}}
     for envoy in envoys:
-        counts.take(envoy.report(series("200", 0)), 0.0)
-        counts.take(
+        take(counts, envoy.report(series("200", 0)), 0.0)
+        take(
+            counts,
             envoy.report(
                 series("200", 3)
                 | series("500", 2)
@@ -85,7 +86,7 @@ def test_callers_who_had_named_a_version_and_left_say_nothing_of_it():
     for number in (0, 4):
         named = [series(code, number, version=":rose_2:pinned") for code in ("200", "500", "499", "400")]
         found = named[0] | named[1] | named[2] | named[3] | series("200", number) | series("499", number)
-        counts.take(envoy.report(found), number / 2)
+        take(counts, envoy.report(found), number / 2)
     found = counts.outcomes.of([ROUTE])[ROUTE]["rose_2"]
     assert found == RequestOutcomes(
         requests=12, failures=4, cancelled=4, others=8, pinned=8, times=(0, 0, 0, 8, *(0,) * 10)
@@ -98,7 +99,7 @@ def test_other_routes_are_forgotten():
     counts, envoy = RequestCounts(), Envoy()
     counts.outcomes.of([ROUTE])
     for number in (0, 3):
-        counts.take(envoy.report(series("200", number)), 0.0)
+        take(counts, envoy.report(series("200", number)), 0.0)
     assert counts.outcomes.of(["iris"]) == {"iris": {}}
     assert counts.outcomes.of([ROUTE]) == {ROUTE: {}}
 
@@ -107,8 +108,8 @@ def test_requests_of_which_nobody_knows_when_they_came_are_left_out():
     counts, envoy = RequestCounts(), Envoy(started=STARTED)
     envoy.turns = 10_000
     counts.outcomes.of([ROUTE])
-    counts.take(envoy.report(series("500", 3000)), 0.0)
-    counts.take(envoy.report(series("500", 3002)), 2.0)
+    take(counts, envoy.report(series("500", 3000)), 0.0)
+    take(counts, envoy.report(series("500", 3002)), 2.0)
     assert counts.outcomes.of([ROUTE])[ROUTE]["rose_2"].failures == 2
 
 
@@ -116,6 +117,6 @@ def test_growth_of_an_impossible_form_is_left_out():
     counts, envoy = RequestCounts(), Envoy()
     counts.outcomes.of([ROUTE])
     name = name_of("times", model=ROUTE, version=":rose_2:")
-    counts.take(envoy.report({name: (1, 2)}), 0.0)
-    counts.take(envoy.report({name: (2, 3)}), 2.0)
+    take(counts, envoy.report({name: (1, 2)}), 0.0)
+    take(counts, envoy.report({name: (2, 3)}), 2.0)
     assert counts.outcomes.of([ROUTE]) == {ROUTE: {}}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
-from tests.support.reports import Envoy, name_of, times
+from tests.support.reports import Envoy, name_of, take, times
 
 from bailie.gateway.access_log import LEFT_OUT
 from bailie.gateway.request_counts import RequestCounts
@@ -22,7 +22,7 @@ def samples(text):
 
 def shown(values, in_flight=None, namespace="ns"):
     counts = RequestCounts()
-    counts.take(Envoy().report(values), 0.0)
+    take(counts, Envoy().report(values), 0.0)
     return ShownRequests(namespace, counts.series(), in_flight or {})
 
 
@@ -118,7 +118,7 @@ def test_thousands_of_series_come_in_slices_between_which_others_run():
 def test_lines_that_access_logs_left_out_are_counted_over_the_envoys():
     counts, one, other = RequestCounts(), Envoy("one"), Envoy("other")
     for envoy, number in ((one, 7), (other, 5), (one, 9)):
-        counts.take(envoy.report({LEFT_OUT: number}), 0.0)
+        take(counts, envoy.report({LEFT_OUT: number}), 0.0)
     text = text_of(ShownRequests("ns", (), {}, lines_left_out=counts.lines_left_out))
     assert samples(text) == {"bailie_access_log_left_out_total": [({"namespace": "ns"}, 14)]}
     assert text_of(ShownRequests("ns", (), {})) == ""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from tests.support.reports import Envoy, name_of
+from tests.support.reports import Envoy, name_of, take
 
 from bailie.gateway.outcome_counts import RequestEnd, end_of
 from bailie.gateway.request_counts import RequestCounts
@@ -49,7 +49,7 @@ def test_series_of_one_code_are_one_whatever_their_flags():
         for code, flags in (("0", "DC"), ("0", "DR"), ("200", "DC"), ("499", "-"))
     ]
     names.append(name_of(code="499").removesuffix(".flags.-"))
-    counts.take(envoy.report(dict.fromkeys(names, 1)), 0.0)
-    counts.take(envoy.report(dict.fromkeys(names, 3)), 2.0)
+    take(counts, envoy.report(dict.fromkeys(names, 1)), 0.0)
+    take(counts, envoy.report(dict.fromkeys(names, 3)), 2.0)
     (found,) = counts.series()
     assert (found.labels.code, found.requests) == ("499", 15)

@@ -35,6 +35,16 @@ def times(bucket: int, count: int = 1, total: int = 0) -> tuple[int, ...]:
     return (*counts, total)
 
 
+def take(counts, report, now: float) -> frozenset[str]:
+    """Has all of a report added at once; returns the names of the routes that were asked for."""
+    slices = counts.take(report, now)
+    while True:
+        try:
+            next(slices)
+        except StopIteration as end:
+            return end.value
+
+
 class Envoy:
     """Makes the reports of an Envoy, one for each turn of its clock."""
 

@@ -137,6 +137,7 @@ def _scheduler(_: list[str]) -> None:
     from bailie.gateway import descriptors, xds_requests
     from bailie.kube.client import Client
     from bailie.kube.errors import Unconfigured
+    from bailie.kube.garbage import Survivors
     from bailie.scheduler.run import run as serve
     from bailie.scheduler.settings import SchedulerSettings
 
@@ -146,6 +147,7 @@ def _scheduler(_: list[str]) -> None:
 
     async def main() -> None:
         descriptors.message_class(xds_requests.REQUEST)  # Envoy's types are read now, not when a term begins
+        gc.callbacks.append(Survivors())
         async with Client.from_environment() as client:
             await serve(
                 settings, client, planes.first, planes.further, request_metrics=planes.request_metrics

@@ -20,6 +20,7 @@ import grpc
 from bailie.gateway import lists, request_reports, xds_requests
 from bailie.gateway.resources import own_listeners
 from bailie.gateway.session import ANSWER_SECONDS, XdsSession
+from bailie.gateway.slices import whole
 from bailie.kube.grpc_serving import PORT_OF_ITS_OWN, listening, sent
 from bailie.kube.limits import Allowance, Complaints, Places
 from bailie.kube.tenants import NotServed
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
 
     from bailie.api.collector import Collector
     from bailie.gateway.publisher import Gateway
-    from bailie.gateway.request_reports import EnvoyReport
     from bailie.gateway.resources import XdsResource
     from bailie.kube.tenants import Tenants
 
@@ -157,10 +157,10 @@ class Streams:
         pod = dict(context.invocation_metadata() or ()).get(request_reports.POD) or _caller(context)
         async with self._message(requests, context) as data:
             try:
-                report = await _reported(data or b"", str(pod))
+                report = await whole(request_reports.read(data or b"", str(pod)))
             except request_reports.ImpossibleReport as error:
                 await self._refuse(context, str(pod), str(error))
-            plane.gateway.take_report(report)
+            await plane.gateway.take_report(report)
         return b""
 
     async def listing(self, requests: AsyncIterator[bytes], context: Any) -> tuple[Gateway, bytes]:
@@ -330,18 +330,6 @@ class Streams:
 
     def _ends(self, plane: EnvoyPlane) -> bool:
         return self.closing.is_set() or plane.closing.is_set() or not plane.leads()
-
-
-async def _reported(data: bytes, pod: str) -> EnvoyReport:
-    """Returns the report in a request, which is read in slices. Raises ImpossibleReport."""
-    slices = request_reports.read(data, pod)
-    while True:
-        try:
-            next(slices)
-        except StopIteration as end:
-            report: EnvoyReport = end.value
-            return report
-        await asyncio.sleep(0)
 
 
 async def _read(data: bytes) -> tuple[Any | None, str | None]:

@@ -58,8 +58,8 @@ class EnvoyLife:
         same_start = 0 in {report.started, self.started} or report.started == self.started
         return same_start and (report.uptime >= self.uptime or report.at <= self.at)
 
-    def begin(self, report: EnvoyReport, now: float) -> bool:
-        """Notes the moment of a report; returns False for one that comes twice, or after a later one."""
+    def begin(self, report: EnvoyReport) -> bool:
+        """Begins a report; returns False for one that comes twice, or after a later one."""
         if report.at <= self.at:
             return False
         if self.number:
@@ -72,8 +72,12 @@ class EnvoyLife:
             self._young = report.uptime < _YOUNG_SECONDS
             self._whole = report.uptime < self.idle_reports * FLUSH_SECONDS
         self.started, self.uptime = report.started or self.started, report.uptime
-        self.at, self.heard_at, self.in_flight = report.at, now, report.in_flight
+        self.at = report.at
         return True
+
+    def end(self, report: EnvoyReport, now: float) -> None:
+        """Notes when a report came, once all of it has been added."""
+        self.heard_at, self.in_flight = now, report.in_flight
 
     def knows(self, name: str) -> bool:
         """Says whether the growth of a series is that since the last report.

@@ -21,6 +21,7 @@ from bailie.gateway.model_index import ModelIndex
 from bailie.gateway.request_counts import RequestCounts
 from bailie.gateway.request_exposition import ShownRequests
 from bailie.gateway.resources import Encoder
+from bailie.gateway.slices import whole
 from bailie.kube.limits import Allowance
 
 if TYPE_CHECKING:
@@ -90,6 +91,7 @@ class Gateway:
         self._callbacks: list[Callable[[int], None]] = []
         self._use_callbacks: list[Callable[[Collection[str]], None]] = []
         self._encoding = asyncio.Lock()
+        self._counting = asyncio.Lock()
         self._whole_at = _now() + ABSENCE_SECONDS
         self._sessions: dict[int, tuple[str, XdsSession, asyncio.Event]] = {}
         self._lines = Allowance(*_LINES)
@@ -148,9 +150,11 @@ class Gateway:
         """Calls `callback` with the names of routes that were asked for, seconds late."""
         self._use_callbacks.append(callback)
 
-    def take_report(self, report: EnvoyReport) -> None:
-        """Takes the request metrics of an Envoy."""
-        names = self._counts.take(report, _now())
+    async def take_report(self, report: EnvoyReport) -> None:
+        """Takes the request metrics of an Envoy. Those of thousands of models take a while; others run
+        meanwhile."""
+        async with self._counting:
+            names = await whole(self._counts.take(report, _now()))
         if names:
             for callback in self._use_callbacks:
                 callback(names)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections import Counter, defaultdict, deque
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from bailie.gateway import request_metrics as metrics
 from bailie.gateway.access_log import LEFT_OUT
@@ -22,7 +22,7 @@ from bailie.gateway.request_reports import FLUSH_SECONDS
 from bailie.routing.requests import RecentRequests, RequestTotals, quantile
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Generator, Iterable, Iterator, Mapping
 
     from bailie.gateway.request_reports import EnvoyReport, Value
 
@@ -39,6 +39,8 @@ MOST_ENVOYS = 500
 MOST_SERIES = metrics.MOST_SERIES
 """Of a namespace; more are not counted."""
 _SWEEP_SECONDS = 60.0
+SLICE = 500
+"""Series of a report between two chances for others to run: a few milliseconds."""
 _BUCKETS = len(metrics.BUCKETS) + 1
 _TEXT = r'[^":\\\n]*'
 """Of names of Kubernetes' objects; colons enclose that of a version."""
@@ -73,6 +75,8 @@ class _Target:
     kind: str
     series: RequestSeries
     pinned: bool
+    model: str
+    """That of the series' labels."""
 
     def add(self, growth: tuple[int, ...], now: float) -> None:
         """Adds the growth in an Envoy; one of an impossible form is left out."""
@@ -85,6 +89,14 @@ class _Target:
         elif len(growth) == _BUCKETS + 1:
             series.times = _added(series.times, growth[:-1])
             series.times_sum += growth[-1]
+
+
+class _Growth(NamedTuple):
+    """By how much a part of a series has grown; `known`: since the Envoy's report before."""
+
+    target: _Target
+    growth: tuple[int, ...]
+    known: bool
 
 
 @dataclass(slots=True)
@@ -158,19 +170,20 @@ class RequestCounts:
         """Returns all series."""
         return self._series.values()
 
-    def take(self, report: EnvoyReport, now: float) -> frozenset[str]:
-        """Adds a report; returns the names of the routes that are asked for, or were since the one before."""
-        envoy = self._envoys.get(report.pod)
-        if envoy is None and len(self._envoys) >= MOST_ENVOYS:
+    def take(self, report: EnvoyReport, now: float) -> Generator[None, None, frozenset[str]]:
+        """Adds a report, yielding between slices of the work. No other report may be begun meanwhile.
+
+        Returns the names of the routes that are asked for, or were since the report before.
+        """
+        envoy = self._envoy_of(report)
+        if envoy is None or not envoy.life.begin(report):
             return frozenset()
-        if envoy is None or not envoy.life.is_of(report):
-            envoy = self._envoys[report.pod] = _Envoy(EnvoyLife(self._idle_reports))
-        is_first = not envoy.life.number
-        if not envoy.life.begin(report, now):
-            return frozenset()
+        is_first = envoy.life.number == 1
         recent: dict[str, _Recent] = defaultdict(_Recent)
-        used = {name for name, count in report.in_flight.items() if count}
-        for name, value in report.values.items():
+        grown: list[_Growth] = []
+        for number, (name, value) in enumerate(report.values.items(), 1):
+            if not number % SLICE:
+                yield
             if self._counts_apart(envoy.life, name, value):
                 continue
             target = self._by_name.get(name) or self._new(name)
@@ -180,15 +193,33 @@ class RequestCounts:
             if growth := envoy.life.growth(name, value):
                 target.add(growth, now)
                 if known:
-                    labels = target.series.labels
-                    recent[labels.model].add(target, growth)
-                    self.outcomes.add(labels, target.kind, growth, pinned=target.pinned)
+                    recent[target.model].add(target, growth)
                 if known or not is_first:
-                    used.add(target.series.labels.route)
-                    self._totals.setdefault(target.series.labels.model, _Total()).add(target, growth, now)
+                    grown.append(_Growth(target, growth, known))
+        # At once: who reads totals between two slices must not divide a part of the requests by all the time.
+        self._add(grown, now)
         envoy.recent.append((envoy.life.number, recent))
+        envoy.life.end(report, now)
+        used = {name for name, count in report.in_flight.items() if count}
+        used |= {each.target.series.labels.route for each in grown}
         self._sweep(now)
         return frozenset(used - {""})
+
+    def _envoy_of(self, report: EnvoyReport) -> _Envoy | None:
+        """Returns the Envoy in the life that the report is of; None for one Envoy too many."""
+        envoy = self._envoys.get(report.pod)
+        if envoy is None and len(self._envoys) >= MOST_ENVOYS:
+            return None
+        if envoy is None or not envoy.life.is_of(report):
+            envoy = self._envoys[report.pod] = _Envoy(EnvoyLife(self._idle_reports))
+        return envoy
+
+    def _add(self, grown: list[_Growth], now: float) -> None:
+        """Adds the growth of an Envoy's series to the counts that decide something."""
+        for target, growth, known in grown:
+            self._totals.setdefault(target.model, _Total()).add(target, growth, now)
+            if known:
+                self.outcomes.add(target.series.labels, target.kind, growth, pinned=target.pinned)
 
     def _counts_apart(self, life: EnvoyLife, name: str, value: Value) -> bool:
         """Counts events of payload logs and lines of access logs; returns False for what counts requests."""
@@ -210,7 +241,7 @@ class RequestCounts:
         series = RequestSeries(labels)
         if kind != metrics.COPIES:
             series = self._series.setdefault(labels, series)
-        target = self._by_name[name] = _Target(kind, series, bool(pinned))
+        target = self._by_name[name] = _Target(kind, series, bool(pinned), labels.model)
         return target
 
     def _sweep(self, now: float) -> None:
