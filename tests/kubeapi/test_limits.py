@@ -145,3 +145,31 @@ def test_a_warning_is_a_header_whatever_it_says(text):
 def test_there_are_not_endless_warnings():
     response = codec.json_response({}, warnings=[f"w{n}" for n in range(10_000)])
     assert len(response.headers.getlist("warning")) == 20
+
+
+JSON_FORMS = ["NaN", "Infinity", "-Infinity", "nan", "1e400", "-1e400"]
+YAML_FORMS = [".nan", ".NaN", ".inf", "-.inf", "+.Inf", "1.0e+999"]
+WRITES = {"PATCH": [MERGE, STRATEGIC, JSON_PATCH, APPLY], "PUT": [JSON, YAML], "POST": [JSON, YAML]}
+
+
+def bodies(number, kind):
+    """What would store the number, in a content type."""
+    if kind == JSON_PATCH:
+        return [f'[{{"op":"add","path":"/metadata/annotations","value":{{"a":{number}}}}}]']
+    found = [f'{{"metadata":{{"name":"t","annotations":{{"a":{number}}}}}}}', f'{{"extra":[1.5,{number}]}}']
+    if kind in {YAML, APPLY} and number in YAML_FORMS:
+        found += [f"metadata:\n  annotations:\n    a: {number}\n", f"data:\n  {number}: v\n"]
+    return found
+
+
+@pytest.mark.parametrize("number", [*JSON_FORMS, *YAML_FORMS])
+def test_a_number_that_json_lacks_is_refused_by_every_codec_and_stored_nowhere(http, target, number):
+    before = http.get(target).json()
+    for method, kinds in WRITES.items():
+        url = target if method != "POST" else target.rpartition("/")[0]
+        for kind, text in [(each, text) for each in kinds for text in bodies(number, each)]:
+            answer = http.request(
+                method, url, params={"fieldManager": "f"}, content=text, headers={"content-type": kind}
+            )
+            assert (answer.status_code, answer.json()["reason"]) == (400, "BadRequest"), (method, kind, text)
+    assert http.get(target).json() == before

@@ -1,4 +1,4 @@
-"""How deep and how large the JSON data of a request or an object may be.
+"""How deep and how large the JSON data of a request or an object may be, and which numbers JSON has.
 
 Called by `wire.codec` for every decoded body in any format, and by `registry.objects` for the objects that
 patches make. The code behind relies on these limits: it walks data by recursion, and encodes it. Pure.
@@ -6,6 +6,7 @@ patches make. The code behind relies on these limits: it walks data by recursion
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from kubeapi import errors
@@ -17,12 +18,13 @@ DEEPEST = 100
 
 
 def check(data: Any) -> None:
-    """Refuses data that is nested too deep or too large.
+    """Refuses data that is nested too deep or too large, and numbers that JSON has no form for.
 
-    References of YAML count wherever they stand: a few lines may mean more than a machine can hold.
+    References of YAML count wherever they stand: a few lines may mean more than a machine can hold. YAML has
+    `.nan` and `.inf`, which an encoder of JSON would make nulls of.
 
     Raises:
-        ApiError: 400 for the depth, 413 for the size.
+        ApiError: 400 for the depth and for such numbers, 413 for the size.
     """
     waiting, size = [(data, 1)], 0
     while waiting:
@@ -30,12 +32,15 @@ def check(data: Any) -> None:
         size += len(value) + 1 if isinstance(value, str) else 1
         if size > LARGEST:
             raise too_large()
+        if isinstance(value, float) and not math.isfinite(value):
+            raise errors.bad_request(f"the body of the request has a number that JSON has not: {value}")
         if not isinstance(value, dict | list):
             continue
         if depth > DEEPEST:
             raise too_deep()
         if isinstance(value, dict):
             size += sum(len(key) + 1 for key in value if isinstance(key, str))
+            waiting += [(key, depth) for key in value if isinstance(key, float)]
         waiting += [(each, depth + 1) for each in (value.values() if isinstance(value, dict) else value)]
 
 
