@@ -40,6 +40,12 @@ class MemoryWorkloads:
         self.removed.append((namespace, name))
         self.running.pop((namespace, name), None)
 
+    def forget(self, namespace: str, name: str) -> None:
+        pass
+
+    def forget_namespace(self, namespace: str) -> None:
+        pass
+
     async def observe(self, namespace: str, name: str) -> Observation:
         workload = self.running.get((namespace, name))
         replicas = workload.replicas if workload else 0

@@ -344,6 +344,48 @@ async def test_what_seldon_cores_operator_made_is_left_to_it(admin, workloads, f
     assert (await versions(admin)).items() >= before.items()
 
 
+OWN = {
+    "headless": {"clusterIP": "None", "selector": SELECTOR, "ports": [{"port": 80, "targetPort": 80}]},
+    "a selector": {"type": "ClusterIP", "selector": SELECTOR, "ports": [{"port": 80, "targetPort": 80}]},
+    "a load balancer": {
+        "type": "LoadBalancer",
+        "selector": SELECTOR,
+        "ports": [{"port": 80, "targetPort": 80}],
+    },
+    "no selector": {"type": "ClusterIP", "ports": [{"port": 80, "targetPort": 80}]},
+}
+LED_AWAY = {
+    "a name outside": {"type": "ExternalName", "externalName": "elsewhere.example"},
+    "a name outside, and no address": {
+        "type": "ExternalName", "externalName": "elsewhere.example", "clusterIP": None, "clusterIPs": None,
+    },
+    "a name outside alone": {"externalName": "elsewhere.example"},
+    "other pods": {"selector": {"app": "elsewhere"}},
+    "other pods too": {"selector": {"seldon-server-name": None, "app": "elsewhere"}},
+    "no pods, for endpoints by hand": {"selector": None},
+    "another port": {"ports": [{"port": 80, "targetPort": 6666}]},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("own", OWN.values(), ids=OWN.keys())
+async def test_a_service_of_ours_that_leads_elsewhere_is_taken_back(admin, workloads, own):
+    """Whoever may write Services in the namespace could have payloads sent out of it."""
+    workload = replace(WORKLOAD, objects=(service(NAMESPACE, "mlserver", own),))
+    await workloads.ensure(workload)
+    before = leads_to(await admin.get(SERVICE, "mlserver", NAMESPACE))
+    for how, edit in LED_AWAY.items():
+        await admin.patch(SERVICE, "mlserver", NAMESPACE, {"spec": edit})
+        await workloads.ensure(workload)
+        assert leads_to(await admin.get(SERVICE, "mlserver", NAMESPACE)) == before, how
+
+
+def leads_to(found):
+    spec = found["spec"]
+    ports = [(each["port"], each.get("targetPort")) for each in spec["ports"]]
+    headless = spec.get("clusterIP") == "None"
+    return spec["type"], spec.get("externalName"), spec.get("selector"), ports, headless
+
+
 async def test_a_service_that_loses_its_selector_is_made_anew(admin, workloads):
     """No apply takes one away that was set in another way."""
     await workloads.ensure(WORKLOAD)

@@ -96,6 +96,8 @@ class Reconciler(Generic[R, C]):
         self._central_schedulers = central_schedulers
         self._fence = fence
         self._pins = ConfigPins()
+        self._remembered: dict[str, dict[str, str]] = {}
+        """The uids of the objects of which anything is remembered, by namespace and name."""
 
     def config_name(self, resource: R) -> str:
         """Returns the name of the configuration that the object asks for."""
@@ -114,10 +116,24 @@ class Reconciler(Generic[R, C]):
         """Ensures the object's workloads and returns their observed state. Raises ApiError."""
         raise NotImplementedError
 
-    def forget(self, uid: str) -> None:
-        """Drops the memory of a deleted object."""
+    def forget(self, key: Key) -> None:
+        """Drops the memory of an object that was deleted, or is of a namespace that left the scope."""
+        namespace, name = key
+        known = self._remembered.get(namespace, {})
+        uid = known.pop(name, "")
+        if not known:
+            self._remembered.pop(namespace, None)
         self._pins.forget(uid)
         self._reporter.forget(uid)
+
+    def forget_namespace(self, namespace: str) -> None:
+        """Drops the memory of all objects of a namespace that left the scope.
+
+        Somebody else may serve it until it comes back: then its objects are looked at as at a start.
+        """
+        for name in tuple(self._remembered.get(namespace, ())):
+            self.forget((namespace, name))
+        self._workloads.forget_namespace(namespace)
 
     async def reconcile(self, key: Key) -> Result | None:
         """Converges on one object. Raises ApiError."""
@@ -128,16 +144,21 @@ class Reconciler(Generic[R, C]):
             or manifest["metadata"].get("deletionTimestamp")
         ):
             return None
+        uid = manifest["metadata"]["uid"]
+        if self._remembered.get(key[0], {}).get(key[1], uid) != uid:  # no watch has shown that it was deleted
+            self.forget(key)
+        self._remembered.setdefault(key[0], {})[key[1]] = uid
         try:
             return await self._reconcile(manifest)
         finally:
-            self._forget_unless_there(key, manifest["metadata"]["uid"])
+            self._forget_unless_there(key, uid)
 
     def _forget_unless_there(self, key: Key, uid: str) -> None:
-        """Drops the memory of an object that was deleted while it was reconciled, which remembers it anew."""
+        """Drops the memory of an object that went while it was reconciled, which remembers it anew."""
         present = self._cache.get(self.resource.resource_kind, key)
         if present is None or present["metadata"]["uid"] != uid:
-            self.forget(uid)
+            self._remembered.setdefault(key[0], {})[key[1]] = uid
+            self.forget(key)
 
     async def _reconcile(self, manifest: Object) -> Result | None:
         parsed, problems = self.resource.parse(manifest)

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import structlog
 
 from bailie.api.kinds import LEASE, SELDON_CONFIG, SELDON_RUNTIME, SERVER, SERVER_CONFIG, SERVICE
-from bailie.kube.controller import Controller
+from bailie.kube.controller import Controller, Result
 from bailie.kube.election import LeaderElection, LeaseTiming
 from bailie.kube.events import Recorder
 from bailie.kube.health import HealthServer
@@ -100,9 +101,10 @@ class Operator:
             for kind, reconciler in ((SELDON_RUNTIME, RuntimeReconciler), (SERVER, ServerReconciler))
         }
         self._controllers: Mapping[Kind, Controller[Key]] = {
-            kind: Controller(kind.plural, reconciler.reconcile)
+            kind: Controller(kind.plural, partial(self._reconcile, reconciler))
             for kind, reconciler in self._reconcilers.items()
         }
+        self.scope.subscribe(self._forget_unless_in_scope)
         self.cache.served.subscribe(self._served_changed)
         self.cache.served.subscribe_state(self._namespace_changed)
         self.cache.shared.subscribe(self._shared_changed)
@@ -147,7 +149,7 @@ class Operator:
     def _own_changed(self, kind: Kind, change: Change) -> None:
         key = key_of(change.object)
         if change.type == ChangeType.DELETED:
-            self._reconcilers[kind].forget(change.object["metadata"]["uid"])
+            self._reconcilers[kind].forget(key)
             if kind == SELDON_RUNTIME:  # another runtime of the namespace may have waited for this
                 self._all_of(kind, key[0])
         elif change.old is None or _wanted(change.old) != _wanted(change.object):
@@ -198,6 +200,20 @@ class Operator:
         if self.cache.is_known(namespace):
             for kind in self._controllers:
                 self._all_of(kind, namespace)
+
+    async def _reconcile(self, reconciler: RuntimeReconciler | ServerReconciler, key: Key) -> Result | None:
+        """Reconciles an object, of a namespace that leaves the scope meanwhile for the last time."""
+        try:
+            return await reconciler.reconcile(key)
+        finally:
+            self._forget_unless_in_scope(key[0])
+
+    def _forget_unless_in_scope(self, namespace: str) -> None:
+        """Forgets a namespace that has left the scope. One whose claim is lost for a while stays in it, and
+        keeps its pinned configurations."""
+        if namespace not in self.scope:
+            for reconciler in self._reconcilers.values():
+                reconciler.forget_namespace(namespace)
 
     def _everything(self) -> None:
         for namespace in self.cache.served.namespaces:

@@ -37,6 +37,10 @@ class Scope:
         self._listeners: list[Callable[[str], None]] = []
         informers.subscribe_state(self._announce)
 
+    def __contains__(self, namespace: str) -> bool:
+        """Says whether the namespace is wanted, or is just being let go."""
+        return namespace in self._claims
+
     def serve(self, namespaces: Iterable[str]) -> None:
         """Sets the namespaces that are to be served, in place of the earlier ones. Returns at once."""
         self._wanted = frozenset(namespaces)

@@ -27,6 +27,7 @@ from bailie.operator.reconciler import Outcome, Reconciler
 
 if TYPE_CHECKING:
     from bailie.api.status import Condition
+    from bailie.kube.informer import Key
     from bailie.manifests.workload import Workload
     from bailie.operator.reconciler import Using
 
@@ -40,6 +41,11 @@ class ServerReconciler(Reconciler[Server, ServerConfig]):
     def config_name(self, resource: Server) -> str:
         """Returns the ServerConfig's name."""
         return resource.spec.server_config
+
+    def forget(self, key: Key) -> None:
+        """Drops the memory of a deleted Server, and of its workload, which has its name."""
+        super().forget(key)
+        self._workloads.forget(*key)
 
     async def converge(self, resource: Server, using: Using[ServerConfig]) -> Outcome:
         """Makes the pods run and says how many are ready."""

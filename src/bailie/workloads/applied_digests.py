@@ -18,10 +18,10 @@ _OBSERVED = ("resourceVersion", "managedFields", "generation")
 
 
 class AppliedDigests:
-    """Digests of the applied objects and of the API's answers, by kind, namespace and name."""
+    """Digests of the applied objects of one workload, and of the API's answers, by kind and name."""
 
     def __init__(self) -> None:
-        self._seen: dict[tuple[str, str, str], tuple[str, str]] = {}
+        self._seen: dict[tuple[str, str], tuple[str, str]] = {}
 
     def is_current(self, manifest: Manifest, present: Manifest) -> bool:
         """Says whether this was applied last, and the object is still as it was then."""
@@ -31,14 +31,9 @@ class AppliedDigests:
         """Notes the answer of an apply."""
         self._seen[_key(manifest)] = (digest(manifest), digest(_stated(result)))
 
-    def forget(self, manifest: Manifest) -> None:
-        """Drops the digests of an object that is removed."""
-        self._seen.pop(_key(manifest), None)
 
-
-def _key(manifest: Manifest) -> tuple[str, str, str]:
-    metadata = manifest["metadata"]
-    return manifest["kind"], metadata["namespace"], metadata["name"]
+def _key(manifest: Manifest) -> tuple[str, str]:
+    return manifest["kind"], manifest["metadata"]["name"]
 
 
 def _stated(manifest: Manifest) -> dict[str, Any]:

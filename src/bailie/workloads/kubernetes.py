@@ -14,6 +14,7 @@ decide whether another manager owns or scales an object.
 from __future__ import annotations
 
 import copy
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import structlog
@@ -53,6 +54,16 @@ _UNTYPED = "typed patch object"
 """The API's answer, as an internal error, to unknown fields, or to two items with one key."""
 
 
+@dataclass(slots=True)
+class _Known:
+    """What is remembered of one workload: the digest of the pods that the API would take, the objects that
+    were left when the others were deleted (None: nobody has looked), and the applies."""
+
+    tried: str = ""
+    pruned: frozenset[tuple[Kind, str]] | None = None
+    applied: AppliedDigests = field(default_factory=AppliedDigests)
+
+
 class KubernetesWorkloads:
     """Implements `Workloads` with objects that a cluster's controllers act on."""
 
@@ -60,37 +71,47 @@ class KubernetesWorkloads:
 
     def __init__(self, client: Client) -> None:
         self._client = client
-        self._tried: dict[tuple[str, str], str] = {}
-        self._pruned: dict[tuple[str, str], frozenset[tuple[Kind, str]]] = {}
-        self._applied = AppliedDigests()
+        self._known: dict[str, dict[str, _Known]] = {}
+        """By namespace and name of the workload."""
 
     async def ensure(self, workload: Workload) -> None:
         """Converges on the workload. Raises ApiError, WorkloadRefused."""
+        known = self._of_namespace(workload.namespace).setdefault(workload.name, _Known())
         controller = pod_controller(workload)
         present: Manifest | None = None
         if controller is not None:
             controller, present = await self._yielding(controller)
-            await self._try(workload, controller)
+            await self._try(controller, known)
         wanted = companions(workload)
         for manifest in wanted:
-            await self._put(manifest)
+            await self._put(manifest, known)
         if controller is not None:
             wanted.append(controller)
-            await self._apply(controller, present)
-        await self._prune(workload, wanted)
+            await self._apply(controller, present, known)
+        await self._prune(workload, wanted, known)
 
     async def remove(self, namespace: str, name: str) -> None:
         """Deletes the workload's objects; the pods follow. Raises ApiError."""
-        key = (namespace, name)
-        if self._pruned.get(key) == frozenset():  # components that are left out are removed at each look
+        known = self._known.get(namespace, {}).get(name)
+        if known and known.pruned == frozenset():  # components that are left out are removed at each look
             return
-        self._tried.pop(key, None)
         for kind in _CONTROLLERS:
             found = await self._find(kind, name, namespace)
             if found is not None and is_ours(found):
                 await self._delete(found)
         await self._delete_labelled(namespace, name, keep=frozenset())
-        self._pruned[key] = frozenset()
+        self._of_namespace(namespace)[name] = _Known(pruned=frozenset())
+
+    def forget(self, namespace: str, name: str) -> None:
+        """Drops what is remembered of the workload; the next look at it is as the first."""
+        self._known.get(namespace, {}).pop(name, None)
+
+    def forget_namespace(self, namespace: str) -> None:
+        """Drops what is remembered of all workloads of the namespace."""
+        self._known.pop(namespace, None)
+
+    def _of_namespace(self, namespace: str) -> dict[str, _Known]:
+        return self._known.setdefault(namespace, {})
 
     async def observe(self, namespace: str, name: str) -> Observation:
         """Counts the pods by the status that the cluster's controller writes; asks the pods only where
@@ -148,11 +169,11 @@ class KubernetesWorkloads:
         del yielding["spec"]["replicas"]
         return yielding, present
 
-    async def _try(self, workload: Workload, controller: Manifest) -> None:
+    async def _try(self, controller: Manifest, known: _Known) -> None:
         """Asks the API whether it would take the pods, before anything else changes. Raises
         WorkloadRefused."""
-        key, content = (workload.namespace, workload.name), digest(controller)
-        if self._tried.get(key) == content:
+        content = digest(controller)
+        if known.tried == content:
             return
         try:
             await self._client.apply(controller, field_manager=OURS, force=True, dry_run=True)
@@ -160,9 +181,9 @@ class KubernetesWorkloads:
             if isinstance(error, Invalid) or _UNTYPED in error.message:
                 raise WorkloadRefused(_explained(controller, error)) from error
             raise
-        self._tried[key] = content
+        known.tried = content
 
-    async def _put(self, manifest: Manifest) -> None:
+    async def _put(self, manifest: Manifest, known: _Known) -> None:
         metadata = manifest["metadata"]
         present = await self._find(kind_of(manifest), metadata["name"], metadata["namespace"])
         if present is not None and not is_ours(present):
@@ -170,25 +191,24 @@ class KubernetesWorkloads:
             return
         if present is not None and _must_be_made_anew(present, manifest):
             await self._delete(present)
-        await self._apply(manifest, present)
+        await self._apply(manifest, present, known)
 
-    async def _apply(self, manifest: Manifest, present: Manifest | None) -> None:
+    async def _apply(self, manifest: Manifest, present: Manifest | None, known: _Known) -> None:
         """Applies the object, unless it was applied before and is unchanged since."""
-        if present is None or not self._applied.is_current(manifest, present):
-            self._applied.note(manifest, await self._client.apply(manifest, field_manager=OURS, force=True))
+        if present is None or not known.applied.is_current(manifest, present):
+            known.applied.note(manifest, await self._client.apply(manifest, field_manager=OURS, force=True))
 
-    async def _prune(self, workload: Workload, wanted: Iterable[Manifest]) -> None:
+    async def _prune(self, workload: Workload, wanted: Iterable[Manifest], known: _Known) -> None:
         """Deletes the objects of an earlier form of the workload; looks only when the form has changed."""
-        key = (workload.namespace, workload.name)
         keep = frozenset((kind_of(each), each["metadata"]["name"]) for each in wanted)
-        if self._pruned.get(key) == keep:
+        if known.pruned == keep:
             return
         for kind in _CONTROLLERS:
             found = await self._find(kind, workload.name, workload.namespace)
             if found is not None and is_ours(found) and (kind, workload.name) not in keep:
                 await self._delete(found)
         await self._delete_labelled(workload.namespace, workload.name, keep=keep)
-        self._pruned[key] = keep
+        known.pruned = keep
 
     async def _delete_labelled(self, namespace: str, name: str, *, keep: frozenset[tuple[Kind, str]]) -> None:
         for kind in _COMPANIONS:
@@ -205,7 +225,6 @@ class KubernetesWorkloads:
 
     async def _delete(self, manifest: Manifest) -> None:
         metadata = manifest["metadata"]
-        self._applied.forget(manifest)
         log.info(
             "object deleted",
             kind=manifest["kind"],
@@ -225,12 +244,14 @@ class KubernetesWorkloads:
 
 
 def _must_be_made_anew(present: Manifest, wanted: Manifest) -> bool:
-    """Says whether a Service has fields that no apply takes away: a selector, or the nature of its
-    address."""
+    """Says whether a Service has fields that no apply takes away: a selector, a name outside, or the nature
+    of its address."""
     if present["kind"] != SERVICE.kind:
         return False
     before, after = present["spec"], wanted["spec"]
     if before.get("selector") and not after.get("selector"):
+        return True
+    if before.get("externalName") and after.get("type") != "ExternalName":
         return True
     was_headless, is_headless = (spec.get("clusterIP") == "None" for spec in (before, after))
     return is_headless and not was_headless

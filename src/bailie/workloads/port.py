@@ -53,3 +53,9 @@ class Workloads(Protocol):
 
     async def observe(self, namespace: str, name: str) -> Observation:
         """Counts the pods that exist now."""
+
+    def forget(self, namespace: str, name: str) -> None:
+        """Drops what is remembered of a workload whose owner was deleted; touches no object."""
+
+    def forget_namespace(self, namespace: str) -> None:
+        """Drops what is remembered of all workloads of a namespace; touches no object."""
