@@ -249,3 +249,21 @@ def test_what_cannot_be_done_is_said(bailie, arguments, code, message):
     result = bailie(*arguments)
     assert result.exit_code == code, result.output
     assert message in " ".join(result.stderr.replace("│", " ").split())
+
+
+ABSENT = {
+    "model": ("nope", "error: model nope does not exist in namespace default"),
+    "pipeline": ("nope", "error: pipeline nope does not exist in namespace default"),
+    "experiment": ("nope", "error: experiment nope does not exist in namespace default"),
+    "server": ("nope", "`bailie get server -n default` lists those that exist"),
+    "models": ("choice.pipeline", "hint: `bailie explain pipeline choice -n default`"),
+    "pipelines": ("choice.pipeline", "by this name callers ask for pipeline choice"),
+    "mlx": ("flower.experiment", "by this name callers ask for experiment flower"),
+}
+
+
+def test_to_explain_what_is_not_there_names_it_by_its_kind(bailie):
+    for kind, (name, words) in ABSENT.items():
+        result = bailie("explain", kind, name)
+        assert (result.exit_code, words in result.stderr) == (3, True), result.stderr
+        assert "model choice" not in result.stderr

@@ -1,4 +1,4 @@
-"""Envoy as the gateway configures it, before real servers, against the oracle of `bailie.routing.match`."""
+"""Envoy as the gateway configures it, before real servers, against the oracle of `tests.support.matching`."""
 
 import asyncio
 import json
@@ -9,11 +9,11 @@ from dataclasses import replace
 import grpc
 import pytest
 from tests.support.dataplane import backend, control_plane, envoy, took, until
+from tests.support.matching import Forward, OfNamespace, match
 
 from bailie import __version__
 from bailie._gen import inference_pb2 as pb
 from bailie.kube.limits import Allowance
-from bailie.routing.match import Forward, OfNamespace, match
 from bailie.routing.refusal import no_answer, no_list, no_list_request, not_decoded, unclear_path
 from bailie.routing.table import Backend, NotReady, Route, RoutingTable
 

@@ -10,6 +10,7 @@ import grpc
 import httpx
 import pytest
 from tests.support.dataplane import backend, control_plane, encoded, envoy, opened, took, until
+from tests.support.matching import Forward, OfNamespace, PassedOn, match, once_only
 from tests.support.ports import free_port
 
 from bailie._gen import inference_pb2 as pb
@@ -20,7 +21,6 @@ from bailie.gateway.publisher import Gateway
 from bailie.gateway.resources import CLUSTER_URL, ENDPOINTS_URL, Encoder
 from bailie.manifests.endpoints import endpoints_file
 from bailie.routing import refusal
-from bailie.routing.match import Forward, OfNamespace, PassedOn, match, once_only
 from bailie.routing.table import Backend, Elsewhere, NotReady, Route, RoutingTable
 from bailie.wellknown import headers
 

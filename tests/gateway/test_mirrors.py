@@ -9,10 +9,10 @@ from math import sqrt
 import grpc
 import pytest
 from tests.support.dataplane import backend, control_plane, envoy, took, until
+from tests.support.matching import match, pinned
 
 from bailie._gen import inference_pb2 as pb
 from bailie.gateway import mirrors
-from bailie.routing.match import match, pinned
 from bailie.routing.table import Backend, NotReady, Route, RouteMirror, RoutingTable
 
 ROUTE = "x-seldon-route"

@@ -80,6 +80,7 @@ def routes(model_http_port, model_port, gateway_port):
     chain, pair = Backend("chain.pipeline_2", 1, (runs,)), Backend("pair.pipeline_1", 1, (runs,))
     entries["sides.experiment"] = entries["pair.pipeline"] = Route((chain, pair), sticky=True)
     entries["away"] = Route((Backend("away_1", 1, (gone,)),))
+    entries["off.pipeline"] = entries["off.experiment"] = Route((Backend("off.pipeline_1", 1, (gone,)),))
     entries["slow.pipeline"] = NotReady("Loading", "no gateway has it", "pipeline slow")
     return RoutingTable("ns", entries)
 
@@ -173,7 +174,10 @@ async def test_the_words_of_a_model_come_through_whatever_they_are(world):
             'step "away" was not answered: no replica of model away',
         ),
         ("slow.pipeline", grpc.StatusCode.UNAVAILABLE, "no gateway has it"),
-        ("nope.pipeline", grpc.StatusCode.NOT_FOUND, "nope.pipeline does not exist"),
+        ("nope.pipeline", grpc.StatusCode.NOT_FOUND, "pipeline nope does not exist in namespace ns"),
+        ("nope.experiment", grpc.StatusCode.NOT_FOUND, "experiment nope does not exist in namespace ns"),
+        ("off.pipeline", grpc.StatusCode.UNAVAILABLE, "no replica of pipeline off in namespace ns answered"),
+        ("off.experiment", grpc.StatusCode.UNAVAILABLE, "no replica of experiment off in namespace ns"),
     ],
 )
 async def test_what_is_not_there_is_said(world, name, code, words):
@@ -181,6 +185,24 @@ async def test_what_is_not_there_is_said(world, name, code, words):
     found = await failure(mesh.stub.ModelInfer(request(), metadata=header(name)))
     assert found[0] == code
     assert words in found[1]
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "words"),
+    [
+        ("/v2/pipelines/nope/infer", 404, "pipeline nope does not exist in namespace ns"),
+        ("/v2/models/nope.pipeline/infer", 404, "pipeline nope does not exist in namespace ns"),
+        ("/v2/models/nope.experiment/infer", 404, "experiment nope does not exist in namespace ns"),
+        ("/v2/models/nope/infer", 404, "model nope does not exist in namespace ns"),
+        ("/v2/pipelines/off/infer", 503, "no replica of pipeline off in namespace ns answered"),
+        ("/v2/models/off.experiment/infer", 503, "no replica of experiment off in namespace ns answered"),
+        ("/v2/models/away/infer", 503, "no replica of model away in namespace ns answered"),
+    ],
+)
+async def test_what_is_not_there_is_said_over_rest(world, path, status, words):
+    mesh, _, _ = world
+    answer = await mesh.http.post(path, json={"inputs": []})
+    assert (answer.status_code, answer.json()["error"].startswith(words)) == (status, True), answer.text
 
 
 async def test_methods_that_pipelines_have_not_are_refused(world):

@@ -1,6 +1,15 @@
 import pytest
+from tests.support.matching import (
+    GRPC_SERVICE,
+    Forward,
+    Kept,
+    OfNamespace,
+    PassedOn,
+    match,
+    once_only,
+    pinned,
+)
 
-from bailie.routing.match import GRPC_SERVICE, Forward, Kept, OfNamespace, PassedOn, match, once_only, pinned
 from bailie.routing.refusal import ErrorAnswer, GrpcStatus, shown
 from bailie.routing.table import Asleep, Backend, Elsewhere, NotReady, ReplicaEndpoint, Route, RoutingTable
 

@@ -1,3 +1,5 @@
+import pytest
+
 from bailie.routing.refusal import (
     GrpcStatus,
     data_plane_overloaded,
@@ -5,15 +7,45 @@ from bailie.routing.refusal import (
     no_answer,
     no_list,
     no_list_request,
+    not_found,
     not_named_in_body,
     not_ready,
     not_woken,
     overloaded,
+    passed_on_already,
     replicas_overloaded,
     too_long,
     unclear_path,
 )
 from bailie.routing.table import NotReady
+
+NAMED = {
+    "iris": "model iris",
+    "choice.pipeline": "pipeline choice",
+    "flower.experiment": "experiment flower",
+    "a.b.pipeline": "pipeline a.b",
+    ".pipeline": "model .pipeline",
+    "pipeline": "model pipeline",
+    "iris.pipelines": "model iris.pipelines",
+}
+
+
+@pytest.mark.parametrize(("name", "words"), NAMED.items())
+def test_every_answer_names_the_kind_for_whose_name_callers_ask(name, words):
+    said = [
+        not_found("team-a", name),
+        not_ready("team-a", name, NotReady("Loading", "it loads")),
+        no_answer("team-a", name, "reset"),
+        not_woken("team-a", name, 10),
+        passed_on_already("team-a", name),
+        mesh_no_answer("team-a", name, "m:80", "reset"),
+        overloaded("team-a", name, "full"),
+        replicas_overloaded("team-a", name),
+    ]
+    for answer in said:
+        assert words in answer.message
+        assert answer.model == name
+        assert "model " not in answer.message.replace(words, "")
 
 
 def test_a_replica_that_is_gone_is_told_with_its_cause():
@@ -32,7 +64,7 @@ def test_a_request_that_waited_in_vain_for_a_model_that_slept_is_told_where_to_l
     assert (refusal.status, refusal.grpc_status, refusal.reason) == (503, GrpcStatus.UNAVAILABLE, "NoAnswer")
     assert refusal.message == (
         "model iris in namespace team-a was asleep, and no replica came for it within 10 minutes;"
-        " `bailie explain iris` says why"
+        " `bailie explain model iris` says why"
     )
 
 

@@ -1,7 +1,6 @@
 """The way of one request through the data plane, decided without a data plane.
 
-The oracle of the tests: Envoy, configured by the gateway, must answer as `match` says. Nothing in production
-calls it on the path of a request.
+Envoy, configured by the gateway, must answer as `match` says; tests of the gateway compare the two.
 """
 
 from __future__ import annotations

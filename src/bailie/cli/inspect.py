@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
@@ -73,6 +73,7 @@ def explain(
         fail(text, code=ExitCode.USAGE)
 
     async def read() -> dict[str, Any]:
+        from bailie.kube.errors import NotFound
         from bailie.local import explanation as of
 
         found = {
@@ -82,7 +83,11 @@ def explain(
             "experiment": of.experiment_explanation,
         }[word]
         async with connected(kubeconfig, state_dir) as client:
-            return await found(client, namespace or client.namespace, name)
+            place = namespace or client.namespace
+            try:
+                return await found(client, place, name)
+            except NotFound:
+                _fail_absent(word, name, place)
 
     value = run(read())
     if output is Output.JSON:
@@ -90,6 +95,19 @@ def explain(
         return
     for line in explained(value):
         write(line)
+
+
+def _fail_absent(kind: str, name: str, namespace: str) -> NoReturn:
+    """Ends the command for an object that is not there."""
+    from bailie.api.names import TAKEN_ENDINGS
+
+    text = f"{kind} {name} does not exist in namespace {namespace}"
+    hint = f"`bailie get {kind} -n {namespace}` lists those that exist"
+    own, _, of_callers = name.rpartition(".")
+    if own and f".{of_callers}" in TAKEN_ENDINGS:
+        text = f"no {kind} is named {name}: by this name callers ask for {of_callers} {own}"
+        hint = f"`bailie explain {of_callers} {own} -n {namespace}`"
+    fail(text, hint=hint, code=ExitCode.NOT_FOUND)
 
 
 def explained(value: dict[str, Any]) -> Iterator[str]:

@@ -1,5 +1,5 @@
 -- What naming.lua and request.lua share: listener.py writes this above each of them. The texts are from
--- routing/refusal.py: listener.py writes NAMESPACE, NO_MODEL and TEXT above this.
+-- routing/refusal.py: listener.py writes NAMESPACE, NO_MODEL, KINDS and TEXT above this.
 
 -- Each request runs in a coroutine of its own and calls into Envoy all the time: little can be compiled, and what is
 -- tried costs a change of memory protection each time. Interpreted, a request takes less time.
@@ -52,8 +52,14 @@ local function as_openai(handle, answer)
   handle:respond({ [":status"] = answer.status, ["content-type"] = "application/json" }, body)
 end
 
+-- The name of a pipeline or an experiment ends with its kind.
+local function named(name)
+  local own, kind = string.match(name, "^(.+)%.(%l+)$")
+  return KINDS[kind] and kind .. " " .. own or "model " .. name
+end
+
 local function not_found(asked)
   local name = shown(asked)
-  local message = string.gsub(TEXT.not_found.message, "%$MODEL", function() return name end)
+  local message = string.gsub(TEXT.not_found.message, "%$SUBJECT", function() return named(name) end)
   return { status = "404", grpc = "5", reason = TEXT.not_found.reason, message = message, model = name }
 end

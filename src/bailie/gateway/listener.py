@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import base64
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from google.protobuf import descriptor_pb2
 
 from bailie._gen import inference_pb2
+from bailie.api.names import TAKEN_ENDINGS
 from bailie.gateway import (
     access_log,
     asleep,
@@ -36,6 +37,7 @@ from bailie.gateway.routes import (
     NAME_FILTER,
     NAMING_FILTER,
     REQUEST_FILTER,
+    SUBJECT,
 )
 from bailie.routing import refusal
 from bailie.wellknown import names, ports
@@ -73,6 +75,8 @@ _UNANSWERED = ("UF", "UH", "UC", "URX", "LH", "NC")
 """Envoy's flags of requests that got no answer."""
 _OF_MESH = f"xds.cluster_name.startsWith('{meshes.PREFIX}')"
 """True of requests whose route leads to another mesh, also of those that never went there."""
+_OF_A_KIND = " || ".join(f"xds.route_name.endsWith('{ending}')" for ending in TAKEN_ENDINGS)
+"""True of requests whose route says in its metadata for what it is."""
 HEADERS_TIMEOUT = "15s"
 """How long the headers of a request may take; the body has no limit of time."""
 
@@ -310,13 +314,15 @@ def _texts(namespace: str) -> str:
         "not_named": refusal.not_named(namespace),
         "not_decoded": refusal.not_decoded(namespace),
     }
+    kinds = ", ".join(f"{ending[1:]} = true" for ending in TAKEN_ENDINGS)
     lines = [
         f"local NAMESPACE = {json.dumps(namespace)}",
+        f"local KINDS = {{ {kinds} }}",
         f'local NO_MODEL, INDEX_CLUSTER = "{NAMESPACE_SCOPE}", "{INDEX_CLUSTER}"',
         "local TEXT = {",
     ]
     for key, answer in answers.items():
-        message = answer.message.replace("model iris ", "model $MODEL ")
+        message = answer.message.replace("model iris ", "$SUBJECT ")
         lines.append(
             f'  {key} = {{ status = "{answer.status}", grpc = "{answer.grpc_status.value}",'
             f" reason = {json.dumps(answer.reason)}, message = {json.dumps(message)} }},"
@@ -338,11 +344,21 @@ def _refusals(namespace: str) -> list[dict[str, Any]]:
             refusal.unclear_path(namespace), when("response.code_details == 'path_normalization_failed'")
         ),
         *_in_our_words(refusal.too_long(namespace, LONGEST_UNNAMED), status("EQ", 413)),
-        *_in_our_words(mesh, both(flagged("UO", *_UNANSWERED), when(_OF_MESH))),
-        *_in_our_words(not_woken, flagged("NC")),
-        *_in_our_words(refusal.replicas_overloaded(namespace, model), flagged("UO")),
-        *_in_our_words(no_answer, flagged(*_UNANSWERED)),
+        *_of_a_name(mesh, both(flagged("UO", *_UNANSWERED), when(_OF_MESH))),
+        *_of_a_name(not_woken, flagged("NC")),
+        *_of_a_name(refusal.replicas_overloaded(namespace, model), flagged("UO")),
+        *_of_a_name(no_answer, flagged(*_UNANSWERED)),
     ]
+
+
+def _of_a_name(answer: ErrorAnswer, cause: dict[str, Any]) -> list[dict[str, Any]]:
+    """Returns the answers for one cause: to callers of a pipeline or an experiment in the words that its
+    route has for it, else as of a model."""
+    told = answer.message.replace(
+        refusal.named(answer.model), f"%METADATA(ROUTE:{request_metrics.METADATA}:{SUBJECT})%"
+    )
+    of_kind = both(cause, when(_OF_A_KIND))
+    return [*_in_our_words(replace(answer, message=told), of_kind), *_in_our_words(answer, cause)]
 
 
 def _in_our_words(answer: ErrorAnswer, cause: dict[str, Any]) -> list[dict[str, Any]]:

@@ -1,7 +1,7 @@
 -- Finds out for whom a call is where neither the header nor the path says it, and has Envoy look up the route of that
 -- name: the model in a gRPC message or in the body of a call of OpenAI's API, or the namespace (namespace_routes.py).
 -- The filter after this one (request.lua) sees the new route. Calls whose header or path names a model and that are
--- no others of it never come here (routes.py). Must do what routing/match.py says (tests compare the two).
+-- no others of it never come here (routes.py). Must do what tests/support/matching.py says (tests compare the two).
 
 local EXTRACTED = "envoy.filters.http.grpc_field_extraction"
 local LIST_MILLISECONDS = 5000

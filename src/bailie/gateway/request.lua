@@ -1,6 +1,6 @@
 -- Puts the name that the server knows in the place of the caller's: in the path of a REST call, in the messages of
--- a gRPC call, in the body of a call of OpenAI's API; and answers what goes nowhere. Must do what routing/match.py
--- says (tests compare the two). What names no model has been through naming.lua.
+-- a gRPC call, in the body of a call of OpenAI's API; and answers what goes nowhere. Must do what
+-- tests/support/matching.py says (tests compare the two). What names no model has been through naming.lua.
 
 local byte, char, floor, sub = string.byte, string.char, math.floor, string.sub
 

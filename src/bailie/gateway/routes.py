@@ -12,11 +12,12 @@ from __future__ import annotations
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from bailie.api.names import TAKEN_ENDINGS
 from bailie.gateway import asleep, descriptors, meshes, payload_log
 from bailie.gateway.clusters import CALLS, Protocol, cluster_name
 from bailie.gateway.mirrors import MODEL_PATH, policies, route_name
-from bailie.gateway.request_metrics import PINNED, VERSION
-from bailie.routing.refusal import no_stream, not_ready, passed_on_already
+from bailie.gateway.request_metrics import METADATA, PINNED, VERSION
+from bailie.routing.refusal import named, no_stream, not_ready, passed_on_already
 from bailie.routing.table import Asleep, Elsewhere, NotReady, Route
 from bailie.wellknown import headers
 from bailie.wellknown.names import PIPELINE_ENDING
@@ -42,6 +43,8 @@ ROUTE_HEADER = headers.ROUTE
 INTERNAL_HEADER = headers.INTERNAL_MODEL
 """Upstream's header between its Envoy and its agents; a caller's value is not passed on."""
 
+SUBJECT = "subject"
+"""In the metadata of the routes of pipelines and experiments: `pipeline choice`."""
 ELSEWHERE = "elsewhere"
 """In the Lua filters' contexts: the request goes to another mesh, and stays as it is."""
 FILTER_CONFIG = "envoy.config.route.v3.FilterConfig"
@@ -69,10 +72,19 @@ def scope(namespace: str, key: str, entry: Entry) -> Any:
         host = _many_backends(entry)
     if name.endswith(PIPELINE_ENDING) and isinstance(entry, Route):
         host["routes"].insert(0, refused_call(STREAMS, no_stream(namespace, name)))
-    # What a request is counted by (`request_metrics`).
-    host["routes"] = [{"name": name, **each} for each in host["routes"]]
+    # What a request is counted by (`request_metrics`), and what Envoy's own answers name (`listener`).
+    noted = {"name": name, **_subject(name)}
+    host["routes"] = [{**noted, **each} for each in host["routes"]]
     host["request_headers_to_add"] = host.get("request_headers_to_add", []) + _headers(added)
     return scope_of(key, host, clusters_known=not isinstance(entry, Asleep))
+
+
+def _subject(name: str) -> dict[str, Any]:
+    """Returns the metadata of the routes of a pipeline or an experiment: what it is, in words."""
+    if not name.endswith(TAKEN_ENDINGS):
+        return {}
+    fields = {SUBJECT: {"string_value": named(name)}}
+    return {"metadata": {"filter_metadata": {METADATA: {"fields": fields}}}}
 
 
 def scope_of(key: str, host: dict[str, Any], *, clusters_known: bool = True) -> Any:

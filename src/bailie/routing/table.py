@@ -1,8 +1,7 @@
 """The routing table of one namespace: the orders to the data plane, in no data plane's own words.
 
-Its entries are built by `routing.build`; the table is handed to a `Publisher` (the gateway) and is the ground
-truth of `routing.match`. Frozen values that refuse impossible states when they are made; nothing here knows
-Envoy, the Kubernetes API or the agents.
+Its entries are built by `routing.build`; the table is handed to a `Publisher` (the gateway). Frozen values
+that refuse impossible states when they are made; nothing here knows Envoy, the Kubernetes API or the agents.
 """
 
 from __future__ import annotations
