@@ -17,16 +17,21 @@ from tests.support.plan_grounds import CENTRAL, HOME, BailieGround, installed, l
 
 from bailie.api.kinds import CONFIG_MAP, ROLE_BINDING, SELDON_RUNTIME
 from bailie.cli.app import app
+from bailie.cli.one_move import MoveRun
+from bailie.cli.output import Output
 from bailie.kube.client import Client
 from bailie.kube.errors import NotFound
 from bailie.manifests.objects import WORKLOAD_LABEL
 from bailie.manifests.rbac import central_manifests, namespace_manifests
+from bailie.migration.errors import Busy
 from bailie.scope.claim import TERM_ANNOTATION
 
 RUNNER = CommandRunner()
 MERGE = {"content-type": "application/merge-patch+json"}
 RECORD = f"/api/v1/namespaces/{TEAM}/configmaps/bailie-migration"
 READY = {"type": "SchedulerReady", "status": "True", "reason": "ReplicasReady", "message": "m"}
+LOCK = f"/apis/coordination.k8s.io/v1/namespaces/{HOME}/leases/bailie-migration"
+PAUSED = "waiting for scheduler: its pod starts"
 STATUS = {"conditions": [{**READY, "lastTransitionTime": "2026-01-01T00:00:00Z"}]}
 
 
@@ -244,31 +249,74 @@ def test_verify_goes_on_looking_while_the_api_is_away(tmp_path):
     assert "error: after 3 s: Kubernetes API: " in said
 
 
-def test_an_interrupt_names_the_way_on_and_frees_the_lock(api):
+def waiting_for_its_pod(api):
+    """Has the step `scheduler` wait without end."""
     waiting = {"conditions": [{**STATUS["conditions"][0], "status": "False", "message": "its pod starts"}]}
     runtime = f"/apis/mlops.seldon.io/v1alpha1/namespaces/{TEAM}/seldonruntimes/seldon/status"
     api.request("PATCH", runtime, json={"status": waiting}, headers=MERGE)
-    words = [
-        sys.executable,
-        "-m",
-        "bailie",
-        "migrate",
-        "apply",
-        TEAM,
-        "--yes",
-        "--kubeconfig",
-        api.kubeconfig,
-    ]
-    with subprocess.Popen(words, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+
+
+def started(api, verb="apply"):
+    """A command of its own process, in the middle of the move."""
+    words = [sys.executable, "-m", "bailie", "migrate", verb, TEAM, "--yes", "--kubeconfig", api.kubeconfig]
+    return subprocess.Popen(words, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+
+def until_it_says(process, words):
+    said = []
+    for line in process.stderr:
+        said.append(line)
+        if words in line:
+            return
+    raise AssertionError(said)
+
+
+@pytest.mark.parametrize("verb", ["apply", "rollback"])
+def test_of_two_people_the_second_is_told_who_moves_and_goes_on_when_the_first_is_killed(api, verb):
+    waiting_for_its_pod(api)
+    with started(api) as first:
+        until_it_says(first, PAUSED)
+        before = api.request("GET", RECORD)
+        second = migrate(api, verb, TEAM, "--yes")
+        assert second.exit_code == 1
+        assert f"({first.pid}), namespace {TEAM} moves a namespace since 2" in second.stderr
+        assert "hint: wait until that move has ended" in second.stderr
+        assert api.request("GET", RECORD) == before
+        first.kill()
+    api.request("PATCH", LOCK, json={"spec": {"leaseDurationSeconds": 1}}, headers=MERGE)
+    with started(api, verb) as third:
+        until_it_says(third, PAUSED)
+        assert f"({third.pid})" in api.request("GET", LOCK)["spec"]["holderIdentity"]
+        third.kill()
+
+
+def test_two_that_begin_in_one_moment_are_one_move(api):
+    """The second has read the namespace before the first changed it: it has no state of before to keep."""
+
+    async def both():
+        async with Client.from_kubeconfig(api.kubeconfig) as client:
+            first, second = (MoveRun(client, TEAM, Output.JSON) for _ in range(2))
+            records = [await each.record() for each in (first, second)]
+            await first.alone(records[0], first.executor.apply)
+            with pytest.raises(Busy, match=rf"has begun a move of namespace {TEAM} at {records[0].begun}"):
+                await second.alone(records[1], second.executor.apply)
+
+    asyncio.run(both())
+    kept = json.loads(api.request("GET", RECORD)["data"]["record.json"])
+    assert [line["step"] for line in kept["log"]] == ["scheduler", "central"]
+
+
+def test_an_interrupt_names_the_way_on_and_frees_the_lock(api):
+    waiting_for_its_pod(api)
+    with started(api) as process:
         said = []
         for line in process.stderr:
             said.append(line)
-            if "waiting for scheduler: its pod starts" in line:
+            if PAUSED in line:
                 process.send_signal(signal.SIGINT)
         assert process.wait(30) == 130, said
     assert said[-2:] == [
         "error: interrupted\n",
         f"hint: the same command goes on; `bailie migrate rollback {TEAM}` goes back\n",
     ]
-    lock = f"/apis/coordination.k8s.io/v1/namespaces/{HOME}/leases/bailie-migration"
-    assert api.request("GET", lock)["spec"]["holderIdentity"] == ""
+    assert api.request("GET", LOCK)["spec"]["holderIdentity"] == ""

@@ -12,7 +12,15 @@ from bailie.doctor.checks import examine
 from bailie.doctor.facts import Facts, NamespaceFacts, Term, Thing, Unknown
 from bailie.doctor.finding import Level
 from bailie.migration.record import MoveRecord
-from bailie.migration.serving import as_before, excused, silent_names, unready, unready_as_before
+from bailie.migration.serving import (
+    as_before,
+    excused,
+    excusing,
+    silent_names,
+    unready,
+    unready_as_before,
+    unready_since,
+)
 from bailie.migration.source import MoveSource
 
 KINDS = ("Server", "Model", "Experiment", "Pipeline")
@@ -44,6 +52,27 @@ def test_an_object_is_compared_with_itself_before_the_move(kind, before):
     sentence = (f"{kind.lower()} a: full",)
     assert as_before(here, record) == (sentence if before else ())
     assert unready_as_before(here, record) == (() if before else sentence)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_was_made_since_the_move_began_is_waited_for_nowhere(kind):
+    record = record_of(made(kind, "b", ready=False))
+    new, old = made(kind, "a", ready=False), made(kind, "b", ready=False)
+    new["metadata"]["creationTimestamp"] = "2026-06-01T00:00:01Z"
+    here = seen_as(new, old, made(kind, "c", ready=False)).here
+    known = excusing(here, record)
+    assert as_before(here, known) == (f"{kind.lower()} c: full",)
+    assert unready_since(here, record) == unready_since(here, known) == (f"{kind.lower()} a: full",)
+    assert unready_as_before(here, known) == unready_as_before(here, record) == (f"{kind.lower()} b: full",)
+    assert excusing(seen_as().here, known).unready == known.unready  # it may be deleted again
+
+
+def test_a_model_is_waited_for_that_pods_of_before_may_answer_for_until_they_end():
+    record = dataclasses.replace(RECORD, placed={"a": "mlserver"})
+    anew = made("Model", "a", ready=False)
+    anew["metadata"]["creationTimestamp"] = "2026-06-02T00:00:00Z"
+    here = seen_as(anew).here
+    assert as_before(here, excusing(here, record)) == ("model a: full",)
 
 
 ROUTES = {

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterable
     from pathlib import Path
 
+    from bailie.migration.record import MoveRecord
     from bailie.migration.steps import MoveStep
 
 Target = Annotated[str, typer.Argument(metavar="NAMESPACE", help="The namespace that moves.")]
@@ -82,8 +83,12 @@ def apply(
             await move.show(steps, record, "apply")
             return
         move.ask(steps, record, yes=yes)
-        await move.save(record)
-        record = await move.alone(record, lambda kept: move.executor.apply(kept, until))
+
+        async def carry_out(kept: MoveRecord) -> MoveRecord:
+            await move.save(kept)
+            return await move.executor.apply(kept, until)
+
+        record = await move.alone(record, carry_out)
         move.result(record, done=until or "all", hint=f"`bailie migrate finish {namespace}` ends the move")
 
     _run(namespace, output, work, (kubeconfig, state_dir))
@@ -162,6 +167,8 @@ def finish(
         if missing:
             hint = f"`bailie migrate verify {namespace}` waits for it; `apply` goes on"
             raise Blocked(f"the move has not come to its end: {folded(missing)}", hint=hint)
+        for note in await move.notes(record):
+            say(f"note: {note}")
         move.ask(steps, record, yes=yes)
         await move.alone(record, move.executor.finish)
         move.result(record, done="finished", hint="")

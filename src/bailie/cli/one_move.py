@@ -137,30 +137,51 @@ class MoveRun:
 
     async def alone(self, record: MoveRecord, work: Callable[[MoveRecord], Awaitable[T]]) -> T:
         """Runs the work under the lock of the installation, on the record as it is under the lock."""
-        from bailie.migration.executor import required
         from bailie.migration.lock import alone
 
         async def locked() -> T:
-            kept = record if self._anew else required(await self.executor.recorded(), self._namespace)
-            return await work(kept)
+            return await work(await self._kept(record))
 
         identity = f"{self._by} ({os.getpid()}), namespace {record.namespace}"
         with self.progress:
             return await alone(self._client, record.home, identity, locked)
 
+    async def _kept(self, record: MoveRecord) -> MoveRecord:
+        """Returns the record as it is now.
+
+        Raises Busy where another process has begun the same move since this one read the namespace: this
+        record may have the middle of that move for the state before.
+        """
+        from bailie.migration.errors import Busy, DamagedRecord
+        from bailie.migration.executor import required
+
+        try:
+            found = await self.executor.recorded()
+        except DamagedRecord:
+            if not self._anew:
+                raise
+            found = None
+        if not self._anew:
+            return required(found, self._namespace)
+        if found is not None:
+            text = f"{found.by} has begun a move of namespace {self._namespace} at {found.begun}"
+            raise Busy(text, hint="run the command again: it goes on with that move")
+        return record
+
     async def missing(self, record: MoveRecord) -> tuple[str, ...]:
         """Returns what does not hold yet, with the doctor's errors on the namespace and its operator.
 
-        An object that was not ready before the move is no error.
+        An object that was not ready before the move, or was made since, is no error.
         """
         from bailie.doctor.checks import examine
         from bailie.doctor.finding import Level
         from bailie.doctor.gather import gather
         from bailie.migration.executor import missing_now
-        from bailie.migration.serving import excused
+        from bailie.migration.serving import excused, excusing
 
-        found = missing_now(await self._look(record.places), record)
-        seen = examine(excused(await gather(self._client, [self._namespace]), record))
+        facts = await self._look(record.places)
+        found, known = missing_now(facts, record), excusing(facts.here, record)
+        seen = examine(excused(await gather(self._client, [self._namespace]), known))
         errors = [each for each in seen if each.level is Level.ERROR]
         concerned = {"", self._namespace, record.home}
         told = (f"doctor: {each.check}: {each.message}" for each in errors if each.namespace in concerned)
@@ -178,11 +199,11 @@ class MoveRun:
 
     async def notes(self, record: MoveRecord) -> list[str]:
         """Returns what people should know beside: pods that were replaced since the move began, and objects
-        that are not ready and were not ready before."""
+        that are not ready, and were not ready before or not there."""
         from bailie.kube.errors import ApiError
         from bailie.migration.executor import unanswered
         from bailie.migration.facts import MovePlaces
-        from bailie.migration.serving import folded, replaced_pods, unready_as_before
+        from bailie.migration.serving import folded, replaced_pods, unready_as_before, unready_since
 
         try:
             here = (await self._look(MovePlaces())).here
@@ -191,6 +212,9 @@ class MoveRun:
         found = {
             "replaced since the move began": replaced_pods(here, record),
             "not ready now, and not ready before the move either": unready_as_before(here, record),
+            "not ready, and not waited for, because it was made since the move began": unready_since(
+                here, record
+            ),
         }
         return [f"{words}: {folded(texts)}" for words, texts in found.items() if texts]
 

@@ -89,6 +89,8 @@ class LeaderElection:
         """The holder of the lease, as last seen; empty for a free lease."""
         self.acquired = ""
         """When the holder took it, as the lease says."""
+        self.renewing = False
+        """Whether the holder has renewed the lease since this candidate first saw it: it lives."""
         self.trouble = ""
         """Why the lease cannot be read or written just now; empty while it can."""
         self.kept = False
@@ -122,7 +124,7 @@ class LeaderElection:
         return f"no replica leads, because Lease {self._name} cannot be taken: {self.trouble}"
 
     def subscribe(self, callback: Callable[[], None]) -> Callable[[], None]:
-        """Calls back when `leading` or `holder` changes; returns a function that ends the subscription."""
+        """Calls back when `leading`, `holder` or `renewing` changes; returns what ends the subscription."""
         self._callbacks.append(callback)
         return lambda: self._callbacks.remove(callback)
 
@@ -163,13 +165,8 @@ class LeaderElection:
         return finished
 
     def _say_lost(self) -> None:
-        log.warning(
-            "lost the lease",
-            lease=self._name,
-            namespace=self._namespace,
-            epoch=self.epoch,
-            holder=self.holder,
-        )
+        place = {"lease": self._name, "namespace": self._namespace}
+        log.warning("lost the lease", **place, epoch=self.epoch, holder=self.holder)
 
     async def _acquire(self) -> None:
         while True:
@@ -231,12 +228,13 @@ class LeaderElection:
         holder = spec.get("holderIdentity") or ""
         self._highest = max(self._highest, int(spec.get("leaseTransitions") or 0))
         record = (holder, spec.get("renewTime"), spec.get("leaseTransitions"))
+        renewing = self.renewing
         if record != self._seen:
-            self._seen = record
-            self._seen_at = _monotonic()
+            renewing = bool(holder) and record[::2] == self._seen[::2]
+            self._seen, self._seen_at = record, _monotonic()
         self.acquired = str(spec.get("acquireTime") or "")
-        if holder != self.holder:
-            self.holder = holder
+        if (holder, renewing) != (self.holder, self.renewing):
+            self.holder, self.renewing = holder, renewing
             self._announce()
 
     def _remaining(self, lease: Object) -> float:

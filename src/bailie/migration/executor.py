@@ -29,6 +29,7 @@ from bailie.migration.record import (
     record_in,
 )
 from bailie.migration.seldon.interruption import refuse_interruption
+from bailie.migration.serving import excusing
 from bailie.migration.start import begin, steps_of
 from bailie.migration.steps import nothing
 from bailie.migration.watch import second_writers, traces
@@ -228,7 +229,7 @@ class Executor:
             facts = await self._undisturbed(record, leg, lasting)
         except ApiError as error:
             return unanswered(error)
-        return leg.hold(facts, record)
+        return leg.hold(facts, excusing(facts.here, record))
 
     async def _undisturbed(self, record: MoveRecord, leg: _Leg, lasting: Iterable[_Leg]) -> MoveFacts:
         """Looks. Raises Paused where somebody undoes a change of a leg, or acts beside the move."""
@@ -306,7 +307,8 @@ def missing_now(facts: MoveFacts, record: MoveRecord) -> tuple[str, ...]:
         for step in steps
         for change in step.forward(facts, record)
     ]
-    return (*unmade, *dict.fromkeys(text for step in steps for text in step.arrived(facts, record)))
+    known = excusing(facts.here, record)
+    return (*unmade, *dict.fromkeys(text for step in steps for text in step.arrived(facts, known)))
 
 
 def _mend(error: ApiError) -> str:

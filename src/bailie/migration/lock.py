@@ -1,7 +1,7 @@
 """One move at a time for an installation: a Lease in the operator's namespace. Used by `bailie migrate`.
 
-The Lease is renewed while the command runs. A command that was killed holds it for 10 s; a second person is
-told who has it, and since when.
+The Lease is renewed while the command runs. A second person is told who has it, and since when, as soon as
+the Lease is seen to be renewed; a command that was killed holds it for 10 s.
 """
 
 from __future__ import annotations
@@ -36,23 +36,28 @@ async def alone(
 ) -> T:
     """Runs `work` while the lock is held, and returns its result.
 
-    Raises Busy where another process keeps the lock for `patience` seconds, or takes it meanwhile; else the
-    failure of `work`.
+    Raises Busy where another process is at work with the lock, keeps it for `patience` seconds, or takes it
+    meanwhile; else the failure of `work`.
     """
     election = LeaderElection(client, home, NAME, identity, timing=timing)
-    held, outcome = asyncio.Event(), _Outcome[T]()
+    held, refused, outcome = asyncio.Event(), asyncio.Event(), _Outcome[T]()
+
+    def look() -> None:
+        if election.renewing and election.holder != identity:
+            refused.set()
 
     async def lead(_: int) -> None:
         if not held.is_set():
             held.set()
             await outcome.of(work)
 
+    election.subscribe(look)
     async with asyncio.TaskGroup() as group:
         running = group.create_task(election.run(lead))
-        waiting = [group.create_task(held.wait()), group.create_task(outcome.ended.wait())]
-        await asyncio.wait({running, waiting[0]}, timeout=patience, return_when=asyncio.FIRST_COMPLETED)
+        waiting = [group.create_task(each.wait()) for each in (held, refused, outcome.ended)]
+        await asyncio.wait({running, *waiting[:2]}, timeout=patience, return_when=asyncio.FIRST_COMPLETED)
         if held.is_set():
-            await asyncio.wait({running, waiting[1]}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({running, waiting[2]}, return_when=asyncio.FIRST_COMPLETED)
         if not outcome.done:
             outcome.failure = _busy(election, home, patience)
             running.cancel()

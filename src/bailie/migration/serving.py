@@ -37,15 +37,28 @@ def unready(here: NamespaceObjects) -> frozenset[str]:
     )
 
 
+def excusing(here: NamespaceObjects, record: MoveRecord) -> MoveRecord:
+    """Returns the record for a wait: of objects that were made since the move began, none is waited for.
+
+    Nobody answered for their names before. A Model of a name that a Server's pods of before may answer for
+    until they end (`placed`) is waited for all the same.
+    """
+    since = (
+        _reference(kind, each)
+        for kind in SERVING
+        for each in here.all(kind)
+        if _is_newer(each, record) and not (kind is MODEL and name_of(each) in record.placed)
+    )
+    return replace(record, unready=record.unready.union(since))
+
+
 def as_before(here: NamespaceObjects, record: MoveRecord) -> tuple[str, ...]:
-    """Returns each of them that is older than the move, was ready before, and is not ready now."""
+    """Returns each of them that was ready before, and is not ready now."""
     return tuple(
         _why(kind, each)
         for kind in SERVING
         for each in here.all(kind)
-        if not says_ready(each)
-        and _reference(kind, each) not in record.unready
-        and str(each["metadata"].get("creationTimestamp") or "") <= record.begun
+        if not says_ready(each) and _reference(kind, each) not in record.unready
     )
 
 
@@ -55,7 +68,17 @@ def unready_as_before(here: NamespaceObjects, record: MoveRecord) -> tuple[str, 
         _why(kind, each)
         for kind in SERVING
         for each in here.all(kind)
-        if not says_ready(each) and _reference(kind, each) in record.unready
+        if not says_ready(each) and _reference(kind, each) in record.unready and not _is_newer(each, record)
+    )
+
+
+def unready_since(here: NamespaceObjects, record: MoveRecord) -> tuple[str, ...]:
+    """Returns each of them that was made since the move began, and is not ready now."""
+    return tuple(
+        _why(kind, each)
+        for kind in SERVING
+        for each in here.all(kind)
+        if not says_ready(each) and _is_newer(each, record)
     )
 
 
@@ -127,6 +150,10 @@ def _serves(pod: Object) -> bool:
     found = labels_of(pod)
     apart = labels.BEFORE in found
     return apart or labels.SERVER in found or found.get(labels.NAME) == names.ENVOY
+
+
+def _is_newer(item: Object, record: MoveRecord) -> bool:
+    return str(item["metadata"].get("creationTimestamp") or "") > record.begun
 
 
 def _reference(kind: Kind, item: Object) -> str:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
+
 import pytest
 from tests.support.seldon_move import TEAM, SeldonNamespace, places
 
 from bailie.api import kinds
+from bailie.migration.executor import missing_now
 from bailie.migration.facts import spec_of
 from bailie.migration.seldon.callers import are_served, keep_out
 from bailie.migration.source import MoveSource
@@ -93,6 +96,32 @@ async def test_ready_of_seldon_core_does_not_count():
     assert await waited_for(there) == ("model iris: its scheduler has not reported on it yet",)
     rolled_out(there, status="False", message="no server has room")
     assert await waited_for(there) == ("model iris: no server has room",)
+
+
+MADE = {
+    "a Model": (kinds.MODEL, {"storageUri": "gs://nothing/there"}, "late"),
+    "a Pipeline": (kinds.PIPELINE, {"steps": [{"name": "nobody"}]}, "late.pipeline"),
+    "an Experiment": (kinds.EXPERIMENT, {"candidates": [{"name": "nobody"}]}, "late.experiment"),
+}
+
+
+@pytest.mark.parametrize(("kind", "spec", "name"), MADE.values(), ids=MADE.keys())
+async def test_what_was_made_since_the_move_began_and_cannot_load_does_not_hold_it(kind, spec, name):
+    there = SeldonNamespace()
+    rolled_out(there, status="True")
+    executor = there.executor()
+    record = await executor.apply(await executor.begin(MoveSource.SELDON_SCOPED, places()), "admit")
+    metadata = {"creationTimestamp": after(record.begun)}
+    failed = [{"type": "RolledOut", "status": "False", "message": "ArtifactNotFound"}]
+    there.make_one(kind, "late", {"metadata": metadata, "spec": spec, "status": {"conditions": failed}})
+    hand_on(there, name)
+    missing = missing_now(await there.look(record.places), record)
+    assert not [text for text in missing if "late" in text]
+    await executor.apply(record, "leave")
+
+
+def after(time):
+    return (datetime.fromisoformat(time) + timedelta(seconds=5)).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def rolled_out(there, **condition):

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from bailie.api.kinds import DEPLOYMENT, LEASE, MLOPS_GROUP, MODEL, POD
+from bailie.api.kinds import DEPLOYMENT, LEASE, MLOPS_GROUP, MODEL, POD, SERVER
 from bailie.doctor.facts import Unknown
 from bailie.manifests.objects import is_seldon_cores
 from bailie.migration.changes import MoveChange, patch
@@ -224,7 +224,7 @@ def _lacking(here: NamespaceObjects, record: MoveRecord) -> Iterator[str]:
         yield f"Envoys: {_nobody(record, 'Deployment')}"
     for each in (*sets, *envoys):
         ready, wanted = int(status_of(each).get("readyReplicas") or 0), spec_of(each).get("replicas", 1)
-        if ready < wanted:
+        if ready < wanted and not (each in sets and f"{SERVER.kind}/{name_of(each)}" in record.unready):
             yield f"{each['kind']} {name_of(each)}: {ready} of {wanted} pods are ready"
 
 
