@@ -48,6 +48,7 @@ class Connection(asyncio.Protocol):
         """Bytes of an answer that the peer is slow to take."""
         self._deadline: asyncio.TimerHandle | None = None
         self._paused = self._advancing = False
+        self._loop = asyncio.get_running_loop()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Keeps the transport."""
@@ -149,8 +150,7 @@ class Connection(asyncio.Protocol):
     def _set_deadline(self, *, on: bool) -> None:
         """Limits the time of a request that has not come whole, and of an answer that is not taken."""
         if on and self._deadline is None:
-            loop = asyncio.get_running_loop()
-            self._deadline = loop.call_later(self._limits.seconds, self._too_slow)
+            self._deadline = self._loop.call_later(self._limits.seconds, self._too_slow)
         elif not on and self._deadline is not None:
             self._deadline.cancel()
             self._deadline = None

@@ -52,6 +52,7 @@ class PipelineEngine:
     limits: RunLimits
     traces: TraceRing
     spans: PipelineSpans
+    loop: asyncio.AbstractEventLoop = field(default_factory=asyncio.get_running_loop)
     batches: Batches = field(init=False)
     deadlines: Deadlines = field(init=False)
     places: Room = field(init=False)

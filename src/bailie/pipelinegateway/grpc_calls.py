@@ -36,8 +36,7 @@ def infer(call: Call, given: bytes, held: Reservation, heard: Heard) -> PendingC
     """Returns the inference that a step is asked for. Raises MalformedBody."""
 
     def done(answer: StepResponse | NoResponse) -> None:
-        status, routes = getattr(answer, "grpc_status", 0), getattr(answer, "routes", ())
-        heard(event_of(call, answer), max(status, 0), routes)
+        heard(event_of(call, answer), max(answer.grpc_status, 0), answer.routes)
 
     return message_call(call.step, protobuf_bodies.encode_request(call.parcel), given, (held, done))
 

@@ -5,7 +5,6 @@ Begun by `engine`. Everything happens in callbacks of the event loop: no task fo
 
 from __future__ import annotations
 
-import asyncio
 from time import perf_counter
 from typing import TYPE_CHECKING, Protocol
 
@@ -34,6 +33,7 @@ from bailie.pipelinegateway import metrics
 from bailie.pipelinegateway.json_bodies import MalformedBody
 
 if TYPE_CHECKING:
+    import asyncio
     from collections.abc import Callable, Iterable
 
     from bailie.dataflow import Parcel
@@ -70,6 +70,7 @@ class RunEnding(msgspec.Struct, frozen=True):
 class AllRuns(Protocol):
     """The part of the engine that a run needs."""
 
+    loop: asyncio.AbstractEventLoop
     client: StepClient
     batches: Batches
     traces: TraceRing
@@ -97,10 +98,11 @@ class PipelineRun:
     ) -> None:
         """Begins before the first event; `ended` is told the ending, None where nobody waits for it."""
         self.served, self._runs, self._root, self._ended = served, runs, root, ended
-        self._loop = asyncio.get_running_loop()
+        self._loop = runs.loop
         self._timers: list[asyncio.TimerHandle] = []
         self._deadline = 0.0
-        self._calls: dict[tuple[str, int], PendingCall] = {}
+        self._calls: dict[tuple[str, int], tuple[PendingCall, float]] = {}
+        """Each with the moment when it began (`perf_counter`)."""
         self._spans: dict[tuple[str, int], Span] = {}
         """Of the calls under way, where the request is traced."""
         self._later: list[Call] = []
@@ -242,44 +244,41 @@ class PipelineRun:
             self._call(call)
 
     def _call(self, call: Call) -> None:
-        counts, begun, root = self.served.steps[call.step], perf_counter(), self._root
+        key, root, begun = (call.step, call.visit), self._root, perf_counter()
         span, line = self._runs.spans.of_call(root.place, call.step, call.visit)
-
-        def heard(event: StepAnswered | StepFailed, status: int, routes: tuple[bytes, ...]) -> None:
-            self._calls.pop((event.step, event.visit), None)
-            for route in routes:
-                self._routes[route] = None
-            seconds = perf_counter() - begun
-            self._answered(event)
-            if isinstance(event, StepFailed):
-                self._statuses[event.step] = status
-                counts.fail(event.code, seconds)
-            else:
-                counts.answer(seconds)
-            self.take(event)
-
         try:
-            pending = root.dialect.infer(call, root.to_steps + line, root.held, heard)
+            pending = root.dialect.infer(call, root.to_steps + line, root.held, self._hear)
         except MalformedBody as error:
             self.take(StepFailed(call.step, call.visit, FailCode.STEP_ERROR, str(error)))
             return
         if span is not None:
-            self._spans[call.step, call.visit] = span
-        self._calls[call.step, call.visit] = pending
-        counts.called += 1
+            self._spans[key] = span
+        self._calls[key] = pending, begun
+        self.served.steps[call.step].called += 1
         self._runs.client.call(pending)
 
-    def _answered(self, event: StepAnswered | StepFailed) -> None:
-        """Ends the span of a call."""
+    def _hear(self, event: StepAnswered | StepFailed, status: int, routes: tuple[bytes, ...]) -> None:
+        """Takes the answer of a call."""
+        key, counts = (event.step, event.visit), self.served.steps[event.step]
+        _, begun = self._calls.pop(key)
+        seconds = perf_counter() - begun
+        for route in routes:
+            self._routes[route] = None
         if self._spans:
-            span = self._spans.pop((event.step, event.visit), None)
-            self._runs.spans.tracer.end(span, event.words if isinstance(event, StepFailed) else "")
+            words = event.words if isinstance(event, StepFailed) else ""
+            self._runs.spans.tracer.end(self._spans.pop(key, None), words)
+        if isinstance(event, StepFailed):
+            self._statuses[event.step] = status
+            counts.fail(event.code, seconds)
+        else:
+            counts.answer(seconds)
+        self.take(event)
 
     def _cancel_call(self, step: str, visit: int) -> None:
         """Ends a call, unless an answer of the same turn has taken it out."""
         self._later = [each for each in self._later if (each.step, each.visit) != (step, visit)]
-        if pending := self._calls.pop((step, visit), None):
-            self._cancel((step, visit), pending)
+        if called := self._calls.pop((step, visit), None):
+            self._cancel((step, visit), called[0])
 
     def _cancel(self, key: tuple[str, int], pending: PendingCall) -> None:
         pending.cancel()
@@ -314,7 +313,7 @@ class PipelineRun:
         self._runs.deadlines.forget(self)
         for timer in self._timers:
             timer.cancel()
-        for key, pending in self._calls.items():
+        for key, (pending, _) in self._calls.items():
             self._cancel(key, pending)
         self._calls.clear()
         self._later.clear()

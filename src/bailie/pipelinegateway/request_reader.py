@@ -50,7 +50,7 @@ class RequestReader:
         """Of no request."""
         self._begin()
         self._head = self._body = False
-        self._begun = 0
+        self._begun = self._chunk = self._came = 0
         self.broken = False
         """Whether the connection can be read no further."""
 
@@ -59,11 +59,22 @@ class RequestReader:
         """Whether a request has begun and not ended."""
         return self._head or self._body
 
+    @property
+    def answers(self) -> Answers:
+        """Those of the request that is being read, as far as it has come."""
+        return self._forms.grpc if self._grpc else self._forms.rest
+
+    @property
+    def _grpc(self) -> bool:
+        named = self._named or dict(reversed(self._fields))  # the head may have come in part
+        return is_grpc(named.get(CONTENT_TYPE[0], b""))
+
     def feed(self, data: bytes) -> list[HttpRequest]:
         """Takes bytes, and returns the requests that they bring to an end or to a refusal."""
         if self.broken:
             return []
         inside, begun = self.reading, self._begun
+        self._chunk = len(data)
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade:
@@ -73,6 +84,7 @@ class RequestReader:
         if inside and self.reading and self._begun == begun and not self.broken:
             self._fed += len(data)
             self._watch()
+        self._came += len(data)  # with what came of the request before, where one begins here
         found, self._found = self._found, []
         return found
 
@@ -89,44 +101,40 @@ class RequestReader:
         self._begun += 1
 
     def _begin(self) -> None:
-        self._target, self._length = b"", b"0"
+        self._target = b""
         self._fields: list[tuple[bytes, bytes]] = []
+        self._headers: Headers = ()
+        self._named: dict[bytes, bytes] = {}
         self._parts: list[bytes] = []
         self._skipping = False
-        self._fed = self._body_bytes = self._head_bytes = 0
+        self._fed = self._came = self._body_bytes = 0
         self._held = self._none
-        self.answers: Answers = self._forms.rest
-        """Those of the request that is being read."""
 
     def on_url(self, url: bytes) -> None:
         """Adds to the target of the request."""
         self._target += url
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Adds a header; trailers are left out."""
-        if not self._head:
-            return
-        name = name.lower()
-        self._fields.append((name, value))
-        self._head_bytes += len(name) + len(value)
-        if name == b"content-length":
-            self._length = value
-        elif name == CONTENT_TYPE[0] and is_grpc(value):
-            self.answers = self._forms.grpc
+        """Adds a header; trailers, of which there may be many, are left out."""
+        if self._head:
+            self._fields.append((name.lower(), value))
 
     def on_headers_complete(self) -> None:
         """Looks at the size of the head, and of the body where a header says it."""
         self._head, self._body = False, True
-        length, self._held = self._length, Reservation(self._limits.budget, self._asked())
-        if self._head_bytes + len(self._target) > MOST_HEAD_BYTES:
+        self._headers = tuple(self._fields)
+        self._named = dict(reversed(self._fields))  # the first of a name counts
+        self._held = Reservation(self._limits.budget, self._asked())
+        length = self._named.get(b"content-length", b"0")
+        if self._came + self._chunk > MOST_HEAD_BYTES and self._head_bytes() > MOST_HEAD_BYTES:
             self._refuse(self.answers.long_head(MOST_HEAD_BYTES))
         elif not length.isdigit() or int(length[:20]) > self._limits.most_body_bytes:
             self._refuse(self.answers.long_body(self._limits.most_body_bytes))
 
     def _asked(self) -> str:
         """Returns the version that the request is for, as Envoy's route has it: the owner of its bytes."""
-        if self.answers is self._forms.grpc:
-            return next((value for name, value in self._fields if name == _VERSION), b"").decode("latin-1")
+        if self._grpc:
+            return self._named.get(_VERSION, b"").decode("latin-1")
         return b"".join(self._target.split(b"/", 4)[3:4]).decode("latin-1")
 
     def on_body(self, data: bytes) -> None:
@@ -146,6 +154,9 @@ class RequestReader:
         self._body = False
         if not self._skipping:
             self._give(None)
+
+    def _head_bytes(self) -> int:
+        return len(self._target) + sum(len(name) + len(value) for name, value in self._headers)
 
     def _watch(self) -> None:
         """Refuses a head without end, and a body that is framing for the greater part."""
@@ -167,15 +178,14 @@ class RequestReader:
         self.end()
         if not answered:
             self._found.append(
-                HttpRequest(b"", b"", (), b"", Reservation(self._limits.budget), False, refusal)
+                HttpRequest(b"", b"", (), {}, b"", Reservation(self._limits.budget), False, refusal)
             )
 
     def _give(self, refusal: HttpAnswer | None) -> None:
-        headers: Headers = tuple(self._fields)
         body = self._parts[0] if len(self._parts) == 1 else b"".join(self._parts)
-        self._parts, self._fields = [], []
+        headers, named, grpc = self._headers, self._named, self._grpc
+        self._parts, self._fields, self._headers, self._named = [], [], (), {}
         held, self._held = self._held, self._none
         method: bytes = self._parser.get_method()
         keep = bool(self._parser.should_keep_alive())
-        grpc = self.answers is self._forms.grpc
-        self._found.append(HttpRequest(method, self._target, headers, body, held, keep, refusal, grpc))
+        self._found.append(HttpRequest(method, self._target, headers, named, body, held, keep, refusal, grpc))

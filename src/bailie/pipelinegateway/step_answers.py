@@ -36,11 +36,17 @@ class StepResponse(msgspec.Struct, frozen=True):
 
 
 class NoResponse(NamedTuple):
-    """A call without a whole answer: `words` follow the name of the step; `sent`: its model may have run."""
+    """A call without a whole answer: `words` follow the name of the step; `sent`: its model may have run.
+
+    The last three are those of a `StepResponse` that has none.
+    """
 
     words: str
     sent: bool = False
     code: FailCode = FailCode.UNREACHABLE
+    status: int = 0
+    grpc_status: int = 0
+    routes: tuple[bytes, ...] = ()
 
 
 class _Refusal(msgspec.Struct):

@@ -27,8 +27,7 @@ def infer(call: Call, given: bytes, held: Reservation, heard: Heard) -> PendingC
     """Returns the inference that a step is asked for, with the headers that the request hands on."""
 
     def done(answer: StepResponse | NoResponse) -> None:
-        status, routes = getattr(answer, "status", 0), getattr(answer, "routes", ())
-        heard(event_of(call, answer), status, routes)
+        heard(event_of(call, answer), answer.status, answer.routes)
 
     return body_call(call.step, encode_request(call.parcel), given, (held, done))
 
@@ -40,18 +39,18 @@ def body_call(step: str, body: EncodedBody, given: bytes, answer: tuple[Reservat
     """
     content = body.content
     kind = _BINARY % body.json_bytes if body.json_bytes else _JSON
-    given = b"%b%bcontent-length: %d\r\n" % (given, kind, len(content))
-    return PendingCall(_head(b"POST", step, b"/infer", given), content, *answer)
+    head = b"%b%b%bcontent-length: %d\r\n\r\n" % (_asking(step), given, kind, len(content))
+    return PendingCall(head, content, *answer)
 
 
 def readiness_call(step: str, held: Reservation, done: Done) -> PendingCall:
     """Returns the question whether a step's model can answer."""
-    return PendingCall(_head(b"GET", step, b"/ready", b""), b"", held, done)
+    return PendingCall(_first_lines(b"GET", step, b"/ready") + b"\r\n", b"", held, done)
 
 
 def metadata_call(step: str, held: Reservation, done: Done) -> PendingCall:
     """Returns the question for the tensors of a step's model."""
-    return PendingCall(_head(b"GET", step, b"", b""), b"", held, done)
+    return PendingCall(_first_lines(b"GET", step, b"") + b"\r\n", b"", held, done)
 
 
 _JSON = b"content-type: application/json\r\n"
@@ -60,12 +59,12 @@ _HEAD = b"%%b /v2/models/%%b%%b HTTP/1.1\r\nhost: seldon-mesh\r\n%b: %%b\r\n" % 
 _MOST_HEADS = 4_096
 
 
-def _head(method: bytes, step: str, what: bytes, given: bytes) -> bytes:
-    return b"%b%b\r\n" % (_first_lines(method, step, what), given)
-
-
 @lru_cache(_MOST_HEADS)
+def _asking(step: str) -> bytes:
+    """Returns the lines that all inferences of a step begin with; steps are few, for they are of plans."""
+    return _first_lines(b"POST", step, b"/infer")
+
+
 def _first_lines(method: bytes, step: str, what: bytes) -> bytes:
-    """Returns the lines that all calls of a step begin with; steps are of plans, so that they are few."""
     model = step.encode()
     return _HEAD % (method, model, what, model)
