@@ -158,3 +158,19 @@ def test_whatever_comes_the_memory_is_given_back(parts):
         each.held.release()
     one.end()
     assert budget.used == 0
+
+
+@given(st.integers(1, 2 * MOST_HEAD_BYTES), st.integers(-2_000, 2_000))
+def test_a_long_head_is_refused_wherever_it_is_cut(cut, beyond):
+    start = b"GET /a HTTP/1.1\r\nx: "
+    head_bytes = MOST_HEAD_BYTES + beyond  # of the target, and of names and values
+    data = start + b"v" * (head_bytes - len(b"/a") - len(b"x")) + b"\r\n\r\n"
+    _, _, found = fed([LENGTH, data[:cut], data[cut:]])
+    refused = [each.refusal.status for each in found[1:] if each.refusal]
+    assert refused == ([431] if beyond > 0 else [])
+
+
+def test_the_first_header_of_a_name_counts_and_all_are_there():
+    _, _, found = fed([b"GET /a HTTP/1.1\r\nx-y: 1\r\nX-Y: 2\r\n\r\n"])
+    assert found[0].header(b"x-y") == b"1"
+    assert found[0].headers == ((b"x-y", b"1"), (b"x-y", b"2"))
