@@ -7,7 +7,6 @@ that they belong to is over; the copies that are sent on live no longer than the
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -28,7 +27,7 @@ class ByteBudget:
     most: int
     reclaim: Reclaim = lambda _: False
     used: int = 0
-    _of: Counter[str] = field(default_factory=Counter)
+    _of: dict[str, int] = field(default_factory=dict)
 
     def take(self, owner: str, size: int, *, held: int) -> bool:
         """Takes bytes for a request that has `held` already; False where they are not to be had.
@@ -36,7 +35,7 @@ class ByteBudget:
         The only request of an owner may take all that is free: else a long one would never come in.
         """
         while not self._admits(owner, size, held):
-            own = self._of[owner]
+            own = self._of.get(owner, 0)
             # Whoever holds more than all others together has them lose nothing.
             modest = own <= held or own + size <= self.used - own
             if not (self.reclaim(owner) or (modest and self.reclaim(""))):
@@ -45,15 +44,17 @@ class ByteBudget:
         return True
 
     def _admits(self, owner: str, size: int, held: int) -> bool:
-        own, left = self._of[owner], self.most - self.used - size
+        own, left = self._of.get(owner, 0), self.most - self.used - size
         return left >= (own + size if own > held else 0)
 
     def add(self, owner: str, size: int) -> None:
         """Counts bytes in, or out where `size` is below zero."""
         self.used += size
-        self._of[owner] += size
-        if not self._of[owner]:
-            del self._of[owner]
+        own = self._of.get(owner, 0) + size
+        if own:
+            self._of[owner] = own
+        else:
+            self._of.pop(owner, None)
 
 
 class Reservation:

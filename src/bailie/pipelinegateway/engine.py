@@ -100,7 +100,7 @@ class PipelineEngine:
         root = RootRequest(served.name, origin, self.plans.followers, self._start_follower)
         run = PipelineRun(self, served, root, ended)
         self._waiting.add(run)
-        self.places.take(served.source.key, 1)
+        self.places.take(served.key, 1)
         run.begin(Asked(parcel), seconds)
         return run
 
@@ -108,7 +108,7 @@ class PipelineEngine:
         """Notes that the caller of a run has its answer."""
         if run in self._waiting:
             self._waiting.remove(run)
-            self.places.give(run.served.source.key, 1)
+            self.places.give(run.served.key, 1)
 
     def close(self, run: PipelineRun) -> None:
         """Forgets a run that is over."""
@@ -128,7 +128,7 @@ class PipelineEngine:
 
     def drop_side(self, key: str = "") -> bool:
         """Gives up the newest run for which nobody waits, of one version or of all; False for none."""
-        run = next((each for each in reversed(self._sides) if key in {"", each.served.source.key}), None)
+        run = next((each for each in reversed(self._sides) if key in {"", each.served.key}), None)
         if run is None:
             return False
         del self._sides[run]

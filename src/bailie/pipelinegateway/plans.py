@@ -58,6 +58,11 @@ class ServedPlan:
     """Whether an answer waits for its records to be in the journal."""
     cleans_topics: bool = False
     """Whether the pipeline's topics are deleted with it."""
+    key: str = field(init=False)
+    """That of its source, made once: each request asks for it several times."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "key", self.source.key)
 
     @property
     def plan(self) -> PipelinePlan:

@@ -168,7 +168,7 @@ class PipelineService:
 
     def _refusal(self, answers: Answers, served: ServedPlan) -> HttpAnswer | None:
         """Returns the answer to a request that is not begun; None where it is."""
-        key, places = served.source.key, self.engine.places
+        key, places = served.key, self.engine.places
         if not places.admits(key, 1):
             return answers.too_many(served.name, places.taken(key))
         if not served.journal_first or self.broker is None:
