@@ -9,6 +9,7 @@ from tests.support.manifests import manifest_of
 from tests.support.publisher import RecordingPublisher
 
 from bailie.api.kinds import MODEL
+from bailie.control.object_fence import ObjectFence
 from bailie.control.pipeline_subjects import PipelineSubjects
 from bailie.control.routes import Routes
 from bailie.control.subjects import Contribution, Subject
@@ -16,6 +17,7 @@ from bailie.lifecycle.conditions import ModelFacts
 from bailie.lifecycle.signature import Signature, TensorMetadata
 from bailie.lifecycle.version import VersionFacts
 from bailie.routing.table import Asleep, NotReady
+from bailie.scheduler.loop import write_notice
 
 SPEC = {
     "steps": [{"name": "iris"}, {"name": "next", "inputs": ["iris.outputs.y"]}],
@@ -80,7 +82,8 @@ def test_a_step_that_sleeps_with_its_server_is_not_missing(otherwise):
     manifest = manifest_of("Pipeline", "one", {"steps": [{"name": "iris"}], "output": {"steps": ["iris"]}})
     version = ModelFacts(generation=1, version=VersionFacts())
     routes = Routes("a", RecordingPublisher())
-    subjects = PipelineSubjects(lambda _: [manifest], routes, {MODEL.kind: {"one.pipeline": version}})
+    facts = {MODEL.kind: {"one.pipeline": version}}
+    subjects = PipelineSubjects(lambda _: [manifest], routes, facts, ObjectFence(write_notice))
     for _ in subjects.read(set()):
         pass
     subjects.contribute("one", {Subject(MODEL.kind, "iris"): Contribution(otherwise=otherwise)})

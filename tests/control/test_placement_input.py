@@ -7,6 +7,7 @@ from tests.support.fleet import EVICTED, FAILED, FIRST, LOADED, Agents
 from tests.support.manifests import manifest_of
 
 from bailie.control.fleet import Fleet
+from bailie.control.object_fence import ObjectFence
 from bailie.control.placement_input import (
     ServerBook,
     demand_and_holdings,
@@ -17,6 +18,7 @@ from bailie.control.placement_input import (
 from bailie.lifecycle.copies import Presence
 from bailie.lifecycle.memory import Measured
 from bailie.placement import ReplicaId, VersionId
+from bailie.scheduler.loop import write_notice
 
 
 @pytest.mark.parametrize(
@@ -44,8 +46,12 @@ def server(replicas=1, status=None, **metadata):
     return manifest_of("Server", "mlserver", spec, **metadata) | {"status": status or {}}
 
 
+def new_book():
+    return ServerBook(ObjectFence(write_notice))
+
+
 def test_how_many_replicas_a_server_asks_for():
-    book = ServerBook()
+    book = new_book()
     first = server(2)
     assert book.wanted([first]) == {"mlserver": range(2)}
     assert book.wanted([first]) == {"mlserver": range(2)}
@@ -58,11 +64,11 @@ def test_how_many_replicas_a_server_asks_for():
 
 def test_a_server_that_is_held_back_asks_for_none():
     marks = {"bailie.io/first-ordinal": "100", "bailie.io/held": "true"}
-    assert ServerBook().wanted([server(2, annotations=marks)]) == {"mlserver": range(100, 100)}
+    assert new_book().wanted([server(2, annotations=marks)]) == {"mlserver": range(100, 100)}
 
 
 def test_replicas_that_are_numbered_from_a_hundred_on():
-    book = ServerBook()
+    book = new_book()
     ordinals = {"bailie.io/first-ordinal": "100"}
     assert book.wanted([server(2, annotations=ordinals)]) == {"mlserver": range(100, 102)}
     told = {"replicas": 2, "replicaStates": [{"name": "mlserver-101"}, {"name": "mlserver-100"}]}
@@ -86,7 +92,7 @@ def fleet(*capabilities):
 
 
 def test_a_server_is_made_anew_only_where_something_changed():
-    book = ServerBook()
+    book = new_book()
     agents, made = fleet((" sklearn", "xgboost"), ("sklearn",))
     (before,) = book.assemble({"mlserver": range(1)}, made.replicas)
     assert before.capabilities == {"sklearn"}
@@ -100,7 +106,7 @@ def test_a_server_is_made_anew_only_where_something_changed():
 
 
 def test_a_server_without_agents_or_without_an_object():
-    book = ServerBook()
+    book = new_book()
     (lonely,) = book.assemble({"mlserver": range(1)}, {})
     assert (lonely.capabilities, lonely.replicas) == (frozenset(), ())
     _, made = fleet(("sklearn",))

@@ -12,7 +12,7 @@ from bailie.api.problems import Problem
 from bailie.api.status import Condition
 from bailie.lifecycle.conditions import ModelFacts, model_status, unready_reason
 from bailie.lifecycle.version import Failure, Setback, VersionFacts, VersionState, state_of
-from bailie.lifecycle.words import for_callers
+from bailie.lifecycle.words import UNREADABLE, for_callers
 
 NOW = "2026-01-01T00:00:00Z"
 FAILURE = Failure(
@@ -359,6 +359,10 @@ def facts_of(version, refusal):
                 "problems": (Problem("spec.storageUri", "InvalidValue", "is /secret/path"),),
             },
             ("InvalidValue", "its spec has a mistake"),
+        ),
+        (
+            {"version": {"valid": False}, "problems": (Problem("", UNREADABLE, "Bailie failed"),)},
+            ("Unreadable", "the control plane failed at reading its spec"),
         ),
         (
             {"version": {"placed": 1, "failure": replace(FAILURE, reason="/usr/lib is\nbroken")}},

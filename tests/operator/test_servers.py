@@ -261,6 +261,26 @@ async def test_any_pod_gets_a_condition_and_no_other_server_waits_for_it(install
     assert {name for _, name in installation.workloads.running} == {"good"}
 
 
+class Failing(MemoryWorkloads):
+    """Workloads of which one meets a mistake of our own."""
+
+    async def ensure(self, workload):
+        if workload.name == "bad":
+            raise ZeroDivisionError("a mistake of our own")
+        await super().ensure(workload)
+
+
+async def test_a_mistake_of_our_own_gets_a_condition_and_no_other_server_waits_for_it(installation):
+    installation.workloads = Failing()
+    async with installation.operator():
+        await installation.make("Server", "bad", SPEC)
+        await installation.make("Server", "good", SPEC)
+        told = await installation.until(SERVER, "bad", "False", "Unreadable")
+        assert "Bailie failed at this Server (ZeroDivisionError)" in told["message"]
+        assert "of our own" not in told["message"]
+        await installation.until(SERVER, "good", "True")
+
+
 async def test_patches_of_seldon_cores_rclone_are_the_agents_and_the_rest_of_them_is_named(installation):
     patch = {
         "name": "rclone",

@@ -19,6 +19,7 @@ from bailie.control.commands import AgentCommands
 from bailie.control.decision_log import DecisionLog
 from bailie.control.fleet import Fleet
 from bailie.control.model_subjects import ModelSubjects, wanted_versions
+from bailie.control.object_fence import ObjectFence
 from bailie.control.pass_result import PassResult
 from bailie.control.pipeline_versions import PipelineVersions, is_version_name
 from bailie.control.placement_input import ServerBook, demand_and_holdings, running_replicas, told_replicas
@@ -26,7 +27,7 @@ from bailie.control.releases import Releases
 from bailie.control.routes import Routes
 from bailie.control.scaled_servers import ScaledServers
 from bailie.control.sleep_sight import SleepLook
-from bailie.control.subjects import JudgedKind, Subject, batches, put
+from bailie.control.subjects import JudgedKind, Subject, batches
 from bailie.placement import Planner, ReplicaId
 from bailie.wellknown.names import PIPELINE_GATEWAY
 
@@ -74,8 +75,9 @@ class Engine:
         """Takes `further`, which makes the routable kinds beside Models, each after those on which it
         depends. `sinks` says where payloads may go."""
         objects = self._objects = ports.objects
-        self._servers = ServerBook()
-        self._scaled_servers = ScaledServers()
+        self._fence = ObjectFence(ports.notify)
+        self._servers = ServerBook(self._fence)
+        self._scaled_servers = ScaledServers(self._fence)
         self._fleet = Fleet(ports.agents)
         self._planner = Planner()
         self._routes = Routes(namespace, ports.publisher)
@@ -87,7 +89,7 @@ class Engine:
             planner=self._planner,
             routes=self._routes,
             decisions=DecisionLog(ports.notify),
-            models=wanted_versions(sinks),
+            models=wanted_versions(self._fence, sinks),
         )
         self._sleep = SleepLook(self._models, self._routes, ports.publisher, objects)
         self._commands = AgentCommands(
@@ -96,7 +98,7 @@ class Engine:
         facts: dict[str, Mapping[str, Any]] = {MODEL.kind: self._models.facts}
         kinds: list[SubjectKind] = []
         for make in further:
-            kinds.append(make(objects, self._routes, facts))
+            kinds.append(make(objects, self._routes, facts, self._fence))
             facts[kinds[-1].kind] = kinds[-1].facts
         self._further = tuple(kinds)
         self._kinds: tuple[SubjectKind, ...] = (self._models, *kinds)
@@ -138,9 +140,10 @@ class Engine:
         self._fleet.observe(now.monotonic)
         self._models.failures.observe(now)
         self._dirty |= _models(self._fleet.take_touched()) | self._routes.observe(now.monotonic)
-        if self._routes.fallback.read(self._objects(SELDON_RUNTIME)):
+        fence, runtimes = self._fence, tuple(self._objects(SELDON_RUNTIME))
+        if fence.of_runtime(self._routes.fallback.read, runtimes, before=False):
             self._dirty |= self._contributions.keys()
-        self._routes.collector = collector_of(self._objects(SELDON_RUNTIME))
+        self._routes.collector = fence.of_runtime(collector_of, runtimes, before=self._routes.collector)
         for kind in self._kinds:
             yield from kind.read(self._dirty)
         self._scale(now)
@@ -175,7 +178,8 @@ class Engine:
 
     def _scale(self, now: Now) -> None:
         """Lets the replicas of Models follow their load, as of the newest samples."""
-        self._dirty |= self._models.read_scaling(self._objects(SELDON_RUNTIME))
+        runtimes = self._objects(SELDON_RUNTIME)
+        self._dirty |= self._fence.of_runtime(self._models.read_scaling, runtimes, before=set())
         if self._samples is not None:
             self._dirty |= self._models.scale(now.monotonic, self._samples)
             self._commands.order_memory(self._models.memory_orders(now.monotonic, self._samples))
@@ -236,9 +240,8 @@ class Engine:
             for names in batches(sorted(each.name for each in self._dirty if each.kind == kind.kind)):
                 for name in names:
                     subject = Subject(kind.kind, name)
-                    contribution = kind.contribute(name, self._contributions)
-                    put(self._contributions, subject, contribution)
-                    changes[subject] = kind.route_name(name), contribution
+                    if self._fence.contribute(kind, subject, self._contributions):
+                        changes[subject] = kind.route_name(name), self._contributions.get(subject)
                 yield
         self._routes.publish(changes, self._fleet)
 
@@ -247,7 +250,7 @@ class Engine:
         self._commands.note_used(names)
 
     def _report(self) -> None:
-        looked_at, self._dirty = frozenset(self._dirty), set()
+        looked_at, self._dirty = frozenset(self._dirty), set(self._fence.failing)
         self.result = PassResult(
             wanted=dict(self._models.models.wanted),
             snapshot=self._planner.snapshot(),

@@ -15,7 +15,7 @@ from bailie.api.names import EXPERIMENT_ENDING
 from bailie.control.deliveries import AnsweringVersion, Deliveries
 from bailie.control.route_entries import asked_copies
 from bailie.control.subjects import Contribution, Subject, put, take_out
-from bailie.control.wanted_experiments import WantedExperiment, parse_experiment
+from bailie.control.wanted_experiments import WantedExperiment, parse_experiment, unread_experiment
 from bailie.control.wanted_objects import WantedObjects
 from bailie.lifecycle.conditions import rolled_out
 from bailie.lifecycle.experiments import (
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Set as AbstractSet
 
     from bailie.control.load_failures import Now
+    from bailie.control.object_fence import ObjectFence
     from bailie.control.subjects import FactsByKind, KnownRoutes, Objects, Outcomes
 
 
@@ -43,11 +44,12 @@ class ExperimentSubjects:
 
     kind = EXPERIMENT.kind
 
-    def __init__(self, objects: Objects, routes: KnownRoutes, facts: FactsByKind) -> None:
+    def __init__(self, objects: Objects, routes: KnownRoutes, facts: FactsByKind, fence: ObjectFence) -> None:
         self._objects = objects
         self._routes = routes
         self._facts = facts
-        self._experiments: WantedObjects[WantedExperiment] = WantedObjects(parse_experiment)
+        parse = fence.around(parse_experiment, unread_experiment)
+        self._experiments: WantedObjects[WantedExperiment] = WantedObjects(parse)
         self._read: dict[str, WantedExperiment] = {}
         """The experiments of which `_by_target` and `_by_default` are made."""
         self._by_target: dict[Subject, set[str]] = defaultdict(set)

@@ -16,11 +16,11 @@ from bailie.control.fleet import Fleet, one_each
 from bailie.control.idle_models import IdleModels, MemoryOrders
 from bailie.control.load_failures import LoadFailures
 from bailie.control.model_facts import ModelFindings, Sentences, facts_of
-from bailie.control.pipeline_versions import WAY_ROUND, parse_version
+from bailie.control.pipeline_versions import WAY_ROUND, parse_version, unread_version
 from bailie.control.scaled_models import ScaledModels
 from bailie.control.subjects import Contribution, Subject, put
 from bailie.control.version_numbers import VersionNumbers
-from bailie.control.wanted_models import own_name, parse_model
+from bailie.control.wanted_models import own_name, parse_model, unread_model
 from bailie.control.wanted_objects import WantedObjects
 from bailie.lifecycle.conditions import unready_reason
 from bailie.placement import ReplicaId
@@ -30,8 +30,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Mapping
     from collections.abc import Set as AbstractSet
 
+    from bailie.api.problems import Problem
     from bailie.control.decision_log import DecisionLog
     from bailie.control.fleet import ModelCopy
+    from bailie.control.object_fence import ObjectFence
     from bailie.control.routes import RouteDecision, Routes
     from bailie.control.sleeping_servers import Sleep
     from bailie.control.wanted_models import WantedModel
@@ -40,9 +42,10 @@ if TYPE_CHECKING:
     from bailie.scaling import Sample
 
 
-def wanted_versions(sinks: SinkRule = EVERY_SINK) -> WantedObjects[WantedModel]:
+def wanted_versions(fence: ObjectFence, sinks: SinkRule = EVERY_SINK) -> WantedObjects[WantedModel]:
     """Returns the reader of Models and Pipelines; `sinks` are those where payloads may go."""
-    return WantedObjects(partial(_parsed, sinks), further=WAY_ROUND, takes=_takes_part)
+    parse = fence.around(partial(_parsed, sinks), _unread)
+    return WantedObjects(parse, further=WAY_ROUND, takes=_takes_part)
 
 
 def _takes_part(manifest: Mapping[str, Any]) -> bool:
@@ -51,6 +54,11 @@ def _takes_part(manifest: Mapping[str, Any]) -> bool:
 
 def _parsed(sinks: SinkRule, manifest: Mapping[str, Any]) -> WantedModel:
     return parse_version(manifest) if manifest["kind"] == PIPELINE.kind else parse_model(manifest, sinks)
+
+
+def _unread(manifest: Mapping[str, Any], problem: Problem) -> WantedModel:
+    is_version = manifest["kind"] == PIPELINE.kind
+    return unread_version(manifest, problem) if is_version else unread_model(manifest, problem)
 
 
 @dataclass(slots=True)
@@ -64,9 +72,9 @@ class ModelSubjects:
     planner: Planner
     routes: Routes
     decisions: DecisionLog
+    models: WantedObjects[WantedModel]
     numbers: VersionNumbers = field(default_factory=VersionNumbers)
     failures: LoadFailures = field(default_factory=LoadFailures)
-    models: WantedObjects[WantedModel] = field(default_factory=wanted_versions)
     copies: dict[str, tuple[ModelCopy, ...]] = field(default_factory=dict)
     facts: dict[str, ModelFacts] = field(default_factory=dict)
     scaling: ScaledModels = field(default_factory=ScaledModels)

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Mapping
     from collections.abc import Set as AbstractSet
 
+    from bailie.control.object_fence import ObjectFence
     from bailie.control.subjects import FactsByKind, KnownRoutes, Objects
     from bailie.dataflow.signatures import ModelEdges
     from bailie.lifecycle.conditions import ModelFacts
@@ -45,11 +46,12 @@ class PipelineSubjects:
 
     kind = PIPELINE.kind
 
-    def __init__(self, objects: Objects, routes: KnownRoutes, facts: FactsByKind) -> None:
+    def __init__(self, objects: Objects, routes: KnownRoutes, facts: FactsByKind, fence: ObjectFence) -> None:
         self._objects = objects
         self._routes = routes
         self._models: Mapping[str, ModelFacts] = facts[MODEL.kind]
-        self._graphs: WantedObjects[_Graph] = WantedObjects(_graph_of)
+        parse = fence.around(_graph_of, lambda manifest, _: _Graph(_steps_of(manifest), None))
+        self._graphs: WantedObjects[_Graph] = WantedObjects(parse)
         self._indexed: dict[str, tuple[str, ...]] = {}
         self._by_step: dict[str, set[str]] = defaultdict(set)
         self.facts: dict[str, PipelineFacts] = {}

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from bailie.api.model import Model
@@ -16,7 +17,7 @@ from bailie.api.pipeline import Pipeline
 from bailie.api.problems import Problem
 from bailie.api.resource import NO_EFFECT
 from bailie.control.subjects import put
-from bailie.control.wanted_models import WantedModel
+from bailie.control.wanted_models import WantedModel, unread_model
 from bailie.dataflow import compile_pipeline, cycles_between
 from bailie.wellknown.names import PIPELINE_CAPABILITY, PIPELINE_ENDING, PIPELINE_GATEWAY
 
@@ -128,6 +129,12 @@ def parse_version(manifest: Manifest) -> WantedModel:
         warnings=tuple(problem for problem in found if problem.reason == NO_EFFECT),
         subject=f"pipeline {name}",
     )
+
+
+def unread_version(manifest: Manifest, problem: Problem) -> WantedModel:
+    """Returns a Pipeline from `PipelineVersions` that could not be read, with the problem for a mistake."""
+    name = manifest["metadata"]["name"].removesuffix(PIPELINE_ENDING)
+    return replace(unread_model(manifest, problem), subject=f"pipeline {name}")
 
 
 def _model(manifest: Manifest, spec: str) -> Model:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from bailie.control.fleet import FleetReplica, ModelCopy
+    from bailie.control.object_fence import ObjectFence
     from bailie.control.wanted_models import WantedModel
     from bailie.placement import Demand, ReplicaId, VersionId
 
@@ -31,7 +32,8 @@ _ORDINAL = re.compile(r"[0-9]{1,5}")
 class ServerBook:
     """The Servers of the namespace as placement sees them, made again only where something changed."""
 
-    def __init__(self) -> None:
+    def __init__(self, fence: ObjectFence) -> None:
+        self._ordinals = fence.around(_wanted_ordinals, lambda manifest, _: _told_ordinals(manifest))
         self._parsed: dict[str, tuple[Mapping[str, Any], range]] = {}
         self._made: dict[str, tuple[range, list[FleetReplica], Server]] = {}
 
@@ -42,7 +44,7 @@ class ServerBook:
             name = manifest["metadata"]["name"]
             known = self._parsed.get(name)
             fresh = known is None or known[0] is not manifest
-            parsed[name] = (manifest, _wanted_ordinals(manifest)) if known is None or fresh else known
+            parsed[name] = (manifest, self._ordinals(manifest)) if known is None or fresh else known
         self._parsed = parsed
         return {name: ordinals for name, (_, ordinals) in parsed.items()}
 
@@ -79,9 +81,13 @@ def _wanted_ordinals(manifest: Mapping[str, Any]) -> range:
         return range(0)
     server, _ = ServerResource.parse_without_status(manifest)
     if server is None:
-        first = _first_told(manifest)
-        return range(first, first + (running_replicas(manifest) or 1))
+        return _told_ordinals(manifest)
     return range(server.first_ordinal, server.first_ordinal + server.wanted_replicas)
+
+
+def _told_ordinals(manifest: Mapping[str, Any]) -> range:
+    first = _first_told(manifest)
+    return range(first, first + (running_replicas(manifest) or 1))
 
 
 def _first_told(manifest: Mapping[str, Any]) -> int:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from math import inf
 from typing import TYPE_CHECKING, Any
 
-from bailie.control.server_rules import ServersSwitch, server_rules, slept, switch_of
+from bailie.control.server_rules import ServersSwitch, server_rules, slept, switch_of, unread_rules
 from bailie.control.wanted_objects import object_mark
 from bailie.placement.resizing import ResizingTrial
 from bailie.scaling import ServerScaler, ServerState, asleep
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Mapping
     from collections.abc import Set as AbstractSet
 
+    from bailie.control.object_fence import ObjectFence
     from bailie.control.server_rules import ServerRules, SleepRule
     from bailie.placement import Plan, Server, Snapshot
     from bailie.placement.resizing import ReplicaNeed
@@ -76,7 +77,9 @@ class _ScaledServer:
 class ScaledServers:
     """The Servers that scale, by name. `read`, then `look`, once in each pass."""
 
-    def __init__(self) -> None:
+    def __init__(self, fence: ObjectFence) -> None:
+        self._fence = fence
+        self._rules = fence.around(self._rules_of, unread_rules)
         self._read: dict[str, tuple[Mapping[str, Any], object]] = {}
         self._scaled: dict[str, _ScaledServer] = {}
         self._switch = ServersSwitch()
@@ -88,7 +91,8 @@ class ScaledServers:
 
     def read(self, servers: Iterable[Mapping[str, Any]], runtimes: Iterable[Mapping[str, Any]]) -> None:
         """Takes over the Servers and SeldonRuntimes of the namespace."""
-        before, self._switch = self._switch, switch_of(runtimes)
+        before = self._switch
+        self._switch = self._fence.of_runtime(switch_of, runtimes, before)
         known = self._read if before == self._switch else {}
         self._read = {}
         for manifest in servers:
@@ -97,11 +101,12 @@ class ScaledServers:
             mark = seen[1] if seen[0] is manifest else object_mark(manifest["metadata"])
             self._read[name] = (manifest, mark)
             if mark != seen[1]:
-                follows = self._switch.enabled or slept(manifest)
-                rules = server_rules(manifest) if follows else None
-                self._take(name, rules, int(manifest["metadata"].get("generation") or 0))
+                self._take(name, self._rules(manifest), int(manifest["metadata"].get("generation") or 0))
         for name in self._scaled.keys() - self._read.keys():
             del self._scaled[name]
+
+    def _rules_of(self, manifest: Mapping[str, Any]) -> ServerRules | None:
+        return server_rules(manifest) if self._switch.enabled or slept(manifest) else None
 
     def _take(self, name: str, rules: ServerRules | None, generation: int) -> None:
         self._tried, before = None, self._scaled.pop(name, None)

@@ -23,6 +23,8 @@ from bailie.wellknown.labels import HELD
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from bailie.api.problems import Problem
+
 SCALER = "bailie-scheduler"
 """The field manager by which the scheduler writes a Server's number."""
 
@@ -103,6 +105,11 @@ def server_rules(manifest: Mapping[str, Any]) -> ServerRules | None:
             return ServerRules(bounds=bounds, refused=sleep)
         sleep = None  # it slept, and the number is ours to raise
     return ServerRules(bounds=bounds, slept=zero, sleep=sleep, refused=_refused(server, manifest))
+
+
+def unread_rules(_: Mapping[str, Any], problem: Problem) -> ServerRules:
+    """Returns the rules of a Server that could not be read: its number stays."""
+    return ServerRules(bounds=Bounds(1, 1), refused=(problem.reason, str(problem)))
 
 
 def _parsed(manifest: Mapping[str, Any], but: str = "") -> Server | None:

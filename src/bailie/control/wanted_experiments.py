@@ -18,6 +18,7 @@ from bailie.control.delivery_rules import DeliveryNames, wanted_delivery
 from bailie.control.pipeline_versions import version_name
 from bailie.control.subjects import Subject
 from bailie.lifecycle.experiments import Refused
+from bailie.lifecycle.words import for_callers
 from bailie.routing.table import RouteMirror
 
 if TYPE_CHECKING:
@@ -108,6 +109,18 @@ def parse_experiment(manifest: Manifest) -> WantedExperiment:
         refused=refused,
         warnings=tuple(problem for problem in found if problem.reason == NO_EFFECT),
         delivery=None if refused or metadata.get("deletionTimestamp") else delivery,
+    )
+
+
+def unread_experiment(manifest: Manifest, problem: Problem) -> WantedExperiment:
+    """Returns an Experiment that could not be read, refused as one with a mistake is."""
+    metadata = manifest["metadata"]
+    return WantedExperiment(
+        name=metadata["name"],
+        generation=int(metadata.get("generation") or 0),
+        created=str(metadata.get("creationTimestamp") or ""),
+        deleting=bool(metadata.get("deletionTimestamp")),
+        refused=Refused(problem.reason, str(problem), for_callers(problem.reason)),
     )
 
 

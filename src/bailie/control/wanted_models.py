@@ -86,6 +86,19 @@ def demand_of(wanted: WantedModel, workers: int) -> Demand | None:
     )
 
 
+def unread_model(manifest: Manifest, problem: Problem) -> WantedModel:
+    """Returns a Model that could not be read, or a Pipeline's version, with the problem for a mistake."""
+    metadata = manifest["metadata"]
+    return WantedModel(
+        name=metadata["name"],
+        uid=metadata.get("uid", ""),
+        generation=int(metadata.get("generation") or 0),
+        deleting=bool(metadata.get("deletionTimestamp")),
+        finalizers=tuple(metadata.get("finalizers") or ()),
+        problems=(problem,),
+    )
+
+
 def own_name(manifest: Manifest) -> bool:
     """Says whether a Model has a name of its kind, and not one by which callers ask for another kind.
 

@@ -20,7 +20,7 @@ from bailie.lifecycle.memory import MemoryFacts, mismatch
 from bailie.lifecycle.scaling import CONDITION as SCALING
 from bailie.lifecycle.scaling import IDLE_CONDITION, IdleFacts, ScalingFacts, scale_to_zero, scaling
 from bailie.lifecycle.version import Failure, Setback, VersionFacts, VersionState, state_of
-from bailie.lifecycle.words import brief, clipped, for_callers, is_token
+from bailie.lifecycle.words import UNREADABLE, brief, clipped, for_callers, is_token
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -294,4 +294,5 @@ def unready_reason(facts: ModelFacts) -> tuple[str, str]:
     reason, state = _reason(facts), state_of(facts.version)
     if not is_token(reason):
         reason = state.value
-    return reason, for_callers(state.value if state is VersionState.INVALID else reason)
+    mistaken = state is VersionState.INVALID and reason != UNREADABLE
+    return reason, for_callers(state.value if mistaken else reason)

@@ -11,6 +11,8 @@ import re
 
 GATEWAY_FAILED = "the pipeline gateway failed; its log says more"
 """Of a request, a record or a topic that met a mistake of the pipeline gateway's own."""
+UNREADABLE = "Unreadable"
+"""Reason of an object at which the control plane itself has failed."""
 LONGEST = 600
 """Characters of a condition's message."""
 _LONGEST_CAUSE = 400
@@ -24,6 +26,7 @@ _FOR_CALLERS = {
     "ModelNotResponding": "a request to it does not end, it answers nothing else, and it is loaded again",
     "RoutePending": "it is loaded and is about to be served",
     "InvalidSpec": "its spec has a mistake",
+    UNREADABLE: "the control plane failed at reading its spec",
     "ModelTerminating": "it is being deleted",
     "ModelScaledDown": "it is scaled to zero replicas",
     "Asleep": "it is on no server, for nobody has asked for it",

@@ -13,6 +13,7 @@ from bailie.api.resource import NO_EFFECT
 from bailie.api.seldon_config import ENVOY, SCHEDULER
 from bailie.api.status import Condition
 from bailie.api.texts import counted
+from bailie.lifecycle.words import UNREADABLE
 from bailie.manifests.objects import is_ours, is_seldon_cores
 from bailie.manifests.pipeline_gateway import gateway_is_left_out
 from bailie.manifests.runtime import left_out, requested_scheduler_namespace
@@ -48,6 +49,16 @@ def refused(problems: Sequence[Problem]) -> Condition:
     errors = [problem for problem in problems if problem.reason != NO_EFFECT]
     scaling = all(problem.reason == "InvalidScaling" for problem in errors)
     return unmet("InvalidScaling" if scaling else "InvalidSpec", told_problems(errors))
+
+
+def failed(kind: str, error: Exception) -> Condition:
+    """Returns `Ready` for an object at which Bailie itself has failed, without the exception's own text."""
+    text = (
+        f"Bailie failed at this {kind} ({type(error).__name__}) and tries again. That is a mistake in Bailie:"
+        ' please report it with the line "reconcile raised" of the operator\'s log; until it is mended, only'
+        " another spec or configuration helps. No other object waits for this one"
+    )
+    return unmet(UNREADABLE, text)
 
 
 def unmet(reason: str, message: str, condition: str = READY) -> Condition:

@@ -19,6 +19,7 @@ from bailie.operator.cache import MissingConfig
 from bailie.operator.conditions import (
     SCHEDULER_REFUSED,
     config_current,
+    failed,
     refused,
     scheduler_refused,
     unmet,
@@ -149,7 +150,7 @@ class Reconciler(Generic[R, C]):
             self.forget(key)
         self._remembered.setdefault(key[0], {})[key[1]] = uid
         try:
-            return await self._reconcile(manifest)
+            return await self._fenced(manifest)
         finally:
             self._forget_unless_there(key, uid)
 
@@ -159,6 +160,16 @@ class Reconciler(Generic[R, C]):
         if present is None or present["metadata"]["uid"] != uid:
             self._remembered.setdefault(key[0], {})[key[1]] = uid
             self.forget(key)
+
+    async def _fenced(self, manifest: Object) -> Result | None:
+        """Reconciles; a mistake of Bailie's own is told in the status before the queue tries again."""
+        try:
+            return await self._reconcile(manifest)
+        except (ApiError, TimeoutError):
+            raise
+        except Exception as error:
+            await self._reporter.report(manifest, [failed(self.resource.resource_kind.kind, error)])
+            raise
 
     async def _reconcile(self, manifest: Object) -> Result | None:
         parsed, problems = self.resource.parse(manifest)
