@@ -45,8 +45,7 @@ if TYPE_CHECKING:
     from bailie.routing.table import RoutingTable
 
 LEAST_RATE = 0.99
-"""Of the requests a second that a busy worker answers with the collector there, by its processor time for
-each: what is counted of them also depends on the other processes of the machine."""
+"""Of the requests a second with the collector there, in all turns in which it refuses or hangs."""
 _WITHOUT, _AGAIN = "without", "there again"
 _RATIOS = {"hundredth": 0.01, "every": 1.0}
 _AWAY = (REFUSES, HANGS, FAILS)
@@ -161,11 +160,9 @@ def _figures(turns: Turns) -> Figures:
             low, middle, high = turns.ratios(state, there, "rate")
             found.note(f"{state}: req/s of those {THERE}, quartiles {low:.3f} {high:.3f}", middle)
             low, middle, high = turns.ratios(there, state, "spent")
-            what = f"{state}: the same by processor time, quartiles {low:.3f} {high:.3f}"
-            if told == _AGAIN:
-                found.note(what, middle)
-            else:
-                found.figure(what, middle, LEAST_RATE, least=True)
+            found.note(f"{state}: the same by processor time, quartiles {low:.3f} {high:.3f}", middle)
+        gone = turns.ratios(f"{part}, {REFUSES}", there, "rate", f"{part}, {HANGS}")[1]
+        found.figure(f"{part}, gone: req/s of those {THERE}", gone, LEAST_RATE, least=True)
     return found
 
 

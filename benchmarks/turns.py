@@ -10,6 +10,7 @@ from __future__ import annotations
 import random
 import statistics
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -73,9 +74,11 @@ class Turns:
         """Returns a figure of the turns in the middle."""
         return statistics.median(self._figures(state, field))
 
-    def ratios(self, state: str, other: str, field: str) -> list[float]:
-        """Returns the quartiles of a figure, of that in another state in the same round."""
-        return statistics.quantiles([one / another for one, another in self._pairs(state, other, field)])
+    def ratios(self, state: str, other: str, field: str, *more: str) -> list[float]:
+        """Returns the quartiles of a figure, in `state` and each of `more`, of that in `other` in the same
+        round."""
+        pairs = chain.from_iterable(self._pairs(each, other, field) for each in (state, *more))
+        return statistics.quantiles([one / another for one, another in pairs])
 
     def more(self, state: str, other: str, field: str) -> float:
         """Returns by how much a figure is higher than in another state."""
