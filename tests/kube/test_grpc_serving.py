@@ -83,12 +83,13 @@ async def test_a_message_for_a_caller_who_has_left_is_no_mistake():
     begun, told = asyncio.Event(), asyncio.Queue()
 
     async def talk(_, context):
-        told.put_nowait(await sent(context, b"first"))
-        begun.set()
-        try:
-            await asyncio.Event().wait()
-        except asyncio.CancelledError:
-            told.put_nowait(await sent(context, b"late"))
+        async with asyncio.TaskGroup() as tasks:
+            told.put_nowait(await sent(context, b"first", 30, tasks))
+            begun.set()
+            try:
+                await asyncio.Event().wait()
+            except asyncio.CancelledError:
+                told.put_nowait(await sent(context, b"late", 30, tasks))
 
     made = grpc.aio.server(options=(PORT_OF_ITS_OWN,))
     methods = {"Say": grpc.stream_stream_rpc_method_handler(talk)}

@@ -37,7 +37,8 @@ if TYPE_CHECKING:
     from bailie.control.agent_port import Agents
     from bailie.control.load_failures import Now
     from bailie.control.notices import Notify
-    from bailie.control.subjects import Contribution, Objects, Outcomes, SubjectFactory, SubjectKind
+    from bailie.control.object_fence import SubjectFactory
+    from bailie.control.subjects import Contribution, Objects, Outcomes, SubjectKind
     from bailie.routing.table import Publisher
     from bailie.scaling import Sample
 

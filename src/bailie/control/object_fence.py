@@ -19,9 +19,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from bailie.control.notices import Notify
-    from bailie.control.subjects import Contribution, Subject, SubjectKind
+    from bailie.control.subjects import Contribution, FactsByKind, KnownRoutes, Objects, Subject, SubjectKind
 
     Manifest = Mapping[str, Any]
+    SubjectFactory = Callable[[Objects, KnownRoutes, FactsByKind, "ObjectFence"], SubjectKind]
+    """Makes a routable kind for one engine, which reads each object behind the engine's fence."""
 
 _T = TypeVar("_T")
 

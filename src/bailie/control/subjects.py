@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from bailie.api.status import Condition
     from bailie.control.fleet import ModelCopy
     from bailie.control.load_failures import Now
-    from bailie.control.object_fence import ObjectFence
     from bailie.routing.requests import RequestOutcomes
     from bailie.routing.table import Asleep, NotReady, RouteMirror
 
@@ -28,8 +27,6 @@ if TYPE_CHECKING:
     """The facts of the subjects of each kind that stands before, by kind and name, as of each moment."""
     Outcomes = Mapping[str, Mapping[str, RequestOutcomes]]
     """How the requests by each route ended so far, by the name of the version (`iris_3`)."""
-    SubjectFactory = Callable[[Objects, "KnownRoutes", FactsByKind, ObjectFence], "SubjectKind"]
-    """Makes a routable kind for one engine, which reads each object behind the engine's fence."""
 
 SLICE = 32
 """Subjects that a pass looks at between two chances to pause."""

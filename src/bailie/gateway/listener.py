@@ -355,7 +355,7 @@ def _of_a_name(answer: ErrorAnswer, cause: dict[str, Any]) -> list[dict[str, Any
     """Returns the answers for one cause: to callers of a pipeline or an experiment in the words that its
     route has for it, else as of a model."""
     told = answer.message.replace(
-        refusal.named(answer.model), f"%METADATA(ROUTE:{request_metrics.METADATA}:{SUBJECT})%"
+        refusal.by_kind(answer.model), f"%METADATA(ROUTE:{request_metrics.METADATA}:{SUBJECT})%"
     )
     of_kind = both(cause, when(_OF_A_KIND))
     return [*_in_our_words(replace(answer, message=told), of_kind), *_in_our_words(answer, cause)]

@@ -17,7 +17,7 @@ from bailie.gateway import asleep, descriptors, meshes, payload_log
 from bailie.gateway.clusters import CALLS, Protocol, cluster_name
 from bailie.gateway.mirrors import MODEL_PATH, policies, route_name
 from bailie.gateway.request_metrics import METADATA, PINNED, VERSION
-from bailie.routing.refusal import named, no_stream, not_ready, passed_on_already
+from bailie.routing.refusal import by_kind, no_stream, not_ready, passed_on_already
 from bailie.routing.table import Asleep, Elsewhere, NotReady, Route
 from bailie.wellknown import headers
 from bailie.wellknown.names import PIPELINE_ENDING
@@ -80,10 +80,10 @@ def scope(namespace: str, key: str, entry: Entry) -> Any:
 
 
 def _subject(name: str) -> dict[str, Any]:
-    """Returns the metadata of the routes of a pipeline or an experiment: what it is, in words."""
+    """Returns the metadata of a pipeline's or an experiment's routes: kind and name, for local replies."""
     if not name.endswith(TAKEN_ENDINGS):
         return {}
-    fields = {SUBJECT: {"string_value": named(name)}}
+    fields = {SUBJECT: {"string_value": by_kind(name)}}
     return {"metadata": {"filter_metadata": {METADATA: {"fields": fields}}}}
 
 

@@ -40,7 +40,7 @@ def unready(here: NamespaceObjects) -> frozenset[str]:
 def excusing(here: NamespaceObjects, record: MoveRecord) -> MoveRecord:
     """Returns the record for a wait: of objects that were made since the move began, none is waited for.
 
-    Nobody answered for their names before. A Model of a name that a Server's pods of before may answer for
+    No object of their names answered before. A Model of a name that a Server's pods of before may answer for
     until they end (`placed`) is waited for all the same.
     """
     since = (

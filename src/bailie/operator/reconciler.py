@@ -130,7 +130,8 @@ class Reconciler(Generic[R, C]):
     def forget_namespace(self, namespace: str) -> None:
         """Drops the memory of all objects of a namespace that left the scope.
 
-        Somebody else may serve it until it comes back: then its objects are looked at as at a start.
+        Another operator may serve the namespace until it comes back: then its objects are looked at as at a
+        start.
         """
         for name in tuple(self._remembered.get(namespace, ())):
             self.forget((namespace, name))

@@ -58,7 +58,7 @@ def lines(given: Iterable[tuple[bytes, bytes]]) -> bytes:
     return b"".join([b"%b: %b\r\n" % each for each in given])
 
 
-def joined(head: bytes, body: bytes, end: bytes = b"") -> tuple[bytes, ...]:
+def parts_of(head: bytes, body: bytes, end: bytes = b"") -> tuple[bytes, ...]:
     """Returns the parts of a message as they are sent: one part where the body is short."""
     if len(body) <= _JOINED_BYTES:
         return (head + body + end,)
@@ -72,5 +72,5 @@ def encoded(answer: HttpAnswer, *, close: bool) -> tuple[bytes, ...]:
     size = len(answer.body)
     if answer.trailers:
         before = b"%btransfer-encoding: chunked\r\n\r\n%x\r\n" % (head, size)
-        return joined(before, answer.body, b"\r\n0\r\n%b\r\n" % lines(answer.trailers))
-    return joined(b"%bcontent-length: %d\r\n\r\n" % (head, size), answer.body)
+        return parts_of(before, answer.body, b"\r\n0\r\n%b\r\n" % lines(answer.trailers))
+    return parts_of(b"%bcontent-length: %d\r\n\r\n" % (head, size), answer.body)

@@ -18,7 +18,7 @@ import structlog
 
 from bailie.dataflow.events import FailCode
 from bailie.pipelinegateway import grpc_frames
-from bailie.pipelinegateway.http_values import joined
+from bailie.pipelinegateway.http_values import parts_of
 from bailie.pipelinegateway.json_bodies import INFERENCE_LENGTH
 from bailie.pipelinegateway.step_answers import NoResponse, StepResponse
 from bailie.wellknown import headers
@@ -174,7 +174,7 @@ class StepConnection(asyncio.Protocol):
         """Sends a call on this connection, which is idle."""
         self._call, call.connection = call, self
         if self._transport is not None:
-            self._transport.writelines(joined(call.head, call.body))
+            self._transport.writelines(parts_of(call.head, call.body))
 
     def abandon(self) -> None:
         """Closes the connection; its call, if there is one, hears nothing."""

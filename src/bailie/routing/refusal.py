@@ -67,7 +67,7 @@ def shown(name: str) -> str:
     return "".join(c if " " <= c <= "~" and c not in '"\\' else "?" for c in name[:MAX_NAME])
 
 
-def named(name: str) -> str:
+def by_kind(name: str) -> str:
     """Returns kind and name of the object for whose name callers ask: `pipeline choice` for
     `choice.pipeline`."""
     for ending in TAKEN_ENDINGS:
@@ -79,13 +79,13 @@ def named(name: str) -> str:
 def not_found(namespace: str, model: str) -> ErrorAnswer:
     """Returns the answer for a name that does not exist in the namespace."""
     name = shown(model)
-    text = f"{named(name)} does not exist in namespace {namespace}"
+    text = f"{by_kind(name)} does not exist in namespace {namespace}"
     return ErrorAnswer(404, GrpcStatus.NOT_FOUND, MODEL_NOT_FOUND, text, name, namespace)
 
 
 def not_ready(namespace: str, model: str, entry: NotReady) -> ErrorAnswer:
     """Returns the answer for a name that exists and that no replica can answer for now."""
-    subject = entry.subject or named(model)
+    subject = entry.subject or by_kind(model)
     more = f"`kubectl describe {subject}` says more"
     text = f"{subject} in namespace {namespace} is not ready: {entry.message}; {more}"
     return ErrorAnswer(503, GrpcStatus.UNAVAILABLE, entry.reason, text, model, namespace)
@@ -93,15 +93,15 @@ def not_ready(namespace: str, model: str, entry: NotReady) -> ErrorAnswer:
 
 def no_answer(namespace: str, model: str, cause: str) -> ErrorAnswer:
     """Returns the answer where a replica should have answered: it is gone, or went during the request."""
-    text = f"no replica of {named(model)} in namespace {namespace} answered: {cause}"
+    text = f"no replica of {by_kind(model)} in namespace {namespace} answered: {cause}"
     return ErrorAnswer(503, GrpcStatus.UNAVAILABLE, NO_ANSWER, text, model, namespace)
 
 
 def not_woken(namespace: str, model: str, minutes: int) -> ErrorAnswer:
     """Returns the answer to a request that waited for a model which sleeps, for as long as requests may."""
     text = (
-        f"{named(model)} in namespace {namespace} was asleep, and no replica came for it within"
-        f" {minutes} minutes; `bailie explain {named(model)}` says why"
+        f"{by_kind(model)} in namespace {namespace} was asleep, and no replica came for it within"
+        f" {minutes} minutes; `bailie explain {by_kind(model)}` says why"
     )
     return ErrorAnswer(503, GrpcStatus.UNAVAILABLE, NO_ANSWER, text, model, namespace)
 
@@ -110,8 +110,8 @@ def passed_on_already(namespace: str, model: str) -> ErrorAnswer:
     """Returns the answer for a name that another mesh has passed on to this one, which would pass it on,
     too."""
     text = (
-        f"{named(model)} is not ready in namespace {namespace}, to which another mesh passed the request on;"
-        " a request is passed on once: make it ready in one of the two namespaces"
+        f"{by_kind(model)} is not ready in namespace {namespace}, to which another mesh passed the request"
+        " on; a request is passed on once: make it ready in one of the two namespaces"
     )
     return ErrorAnswer(503, GrpcStatus.UNAVAILABLE, PASSED_ON_ALREADY, text, model, namespace)
 
@@ -119,22 +119,22 @@ def passed_on_already(namespace: str, model: str) -> ErrorAnswer:
 def mesh_no_answer(namespace: str, model: str, mesh: str, cause: str) -> ErrorAnswer:
     """Returns the answer where another mesh should have answered, and none could be had from there."""
     text = (
-        f"{named(model)} is not ready in namespace {namespace}, and {mesh}, which answers until then, gave no"
-        f" answer: {cause}"
+        f"{by_kind(model)} is not ready in namespace {namespace}, and {mesh}, which answers until then, gave"
+        f" no answer: {cause}"
     )
     return ErrorAnswer(503, GrpcStatus.UNAVAILABLE, NO_ANSWER, text, model, namespace)
 
 
 def overloaded(namespace: str, model: str, cause: str) -> ErrorAnswer:
     """Returns the answer for a model for which as many requests wait already as may wait."""
-    text = f"{named(model)} in namespace {namespace} takes no more requests now, try again later: {cause}"
+    text = f"{by_kind(model)} in namespace {namespace} takes no more requests now, try again later: {cause}"
     return ErrorAnswer(429, GrpcStatus.RESOURCE_EXHAUSTED, TOO_MANY_WAIT, text, model, namespace)
 
 
 def replicas_overloaded(namespace: str, model: str) -> ErrorAnswer:
     """Returns the answer for a model whose replicas have as many requests in progress as they may have."""
     text = (
-        f"the replicas of {named(model)} in namespace {namespace} have as many requests in progress as they"
+        f"the replicas of {by_kind(model)} in namespace {namespace} have as many requests in progress as they"
         " may have: try again later, or give it more replicas"
     )
     return ErrorAnswer(503, GrpcStatus.UNAVAILABLE, OVERLOADED, text, model, namespace)

@@ -55,9 +55,9 @@ _UNTYPED = "typed patch object"
 
 
 @dataclass(slots=True)
-class _Known:
-    """What is remembered of one workload: the digest of the pods that the API would take, the objects that
-    were left when the others were deleted (None: nobody has looked), and the applies."""
+class _WorkloadMemory:
+    """The memory of one workload: the digest of the pods that the API would take, the objects that were left
+    when the others were deleted (None before the first look), and the applies."""
 
     tried: str = ""
     pruned: frozenset[tuple[Kind, str]] | None = None
@@ -71,12 +71,12 @@ class KubernetesWorkloads:
 
     def __init__(self, client: Client) -> None:
         self._client = client
-        self._known: dict[str, dict[str, _Known]] = {}
+        self._known: dict[str, dict[str, _WorkloadMemory]] = {}
         """By namespace and name of the workload."""
 
     async def ensure(self, workload: Workload) -> None:
         """Converges on the workload. Raises ApiError, WorkloadRefused."""
-        known = self._of_namespace(workload.namespace).setdefault(workload.name, _Known())
+        known = self._of_namespace(workload.namespace).setdefault(workload.name, _WorkloadMemory())
         controller = pod_controller(workload)
         present: Manifest | None = None
         if controller is not None:
@@ -100,7 +100,7 @@ class KubernetesWorkloads:
             if found is not None and is_ours(found):
                 await self._delete(found)
         await self._delete_labelled(namespace, name, keep=frozenset())
-        self._of_namespace(namespace)[name] = _Known(pruned=frozenset())
+        self._of_namespace(namespace)[name] = _WorkloadMemory(pruned=frozenset())
 
     def forget(self, namespace: str, name: str) -> None:
         """Drops what is remembered of the workload; the next look at it is as the first."""
@@ -110,7 +110,7 @@ class KubernetesWorkloads:
         """Drops what is remembered of all workloads of the namespace."""
         self._known.pop(namespace, None)
 
-    def _of_namespace(self, namespace: str) -> dict[str, _Known]:
+    def _of_namespace(self, namespace: str) -> dict[str, _WorkloadMemory]:
         return self._known.setdefault(namespace, {})
 
     async def observe(self, namespace: str, name: str) -> Observation:
@@ -169,7 +169,7 @@ class KubernetesWorkloads:
         del yielding["spec"]["replicas"]
         return yielding, present
 
-    async def _try(self, controller: Manifest, known: _Known) -> None:
+    async def _try(self, controller: Manifest, known: _WorkloadMemory) -> None:
         """Asks the API whether it would take the pods, before anything else changes. Raises
         WorkloadRefused."""
         content = digest(controller)
@@ -183,7 +183,7 @@ class KubernetesWorkloads:
             raise
         known.tried = content
 
-    async def _put(self, manifest: Manifest, known: _Known) -> None:
+    async def _put(self, manifest: Manifest, known: _WorkloadMemory) -> None:
         metadata = manifest["metadata"]
         present = await self._find(kind_of(manifest), metadata["name"], metadata["namespace"])
         if present is not None and not is_ours(present):
@@ -193,12 +193,12 @@ class KubernetesWorkloads:
             await self._delete(present)
         await self._apply(manifest, present, known)
 
-    async def _apply(self, manifest: Manifest, present: Manifest | None, known: _Known) -> None:
+    async def _apply(self, manifest: Manifest, present: Manifest | None, known: _WorkloadMemory) -> None:
         """Applies the object, unless it was applied before and is unchanged since."""
         if present is None or not known.applied.is_current(manifest, present):
             known.applied.note(manifest, await self._client.apply(manifest, field_manager=OURS, force=True))
 
-    async def _prune(self, workload: Workload, wanted: Iterable[Manifest], known: _Known) -> None:
+    async def _prune(self, workload: Workload, wanted: Iterable[Manifest], known: _WorkloadMemory) -> None:
         """Deletes the objects of an earlier form of the workload; looks only when the form has changed."""
         keep = frozenset((kind_of(each), each["metadata"]["name"]) for each in wanted)
         if known.pruned == keep:
