@@ -195,6 +195,14 @@ SLOW = (
     "agent/test_server_restart.py",
     "benches/test_main.py",
     "mlserver/test_start.py",
+    "gateway/test_xds_requests.py",
+    "gateway/test_session.py",
+    "operator/test_forgetting.py",
+    "migration/test_second_operator.py",
+    "kube/test_garbage.py",
+    "cli/test_one_move.py",
+    "control/test_large_manifests.py",
+    "dataflow/test_course_room.py",
 )
 """Files that take long, or start Envoy or MLServer, the longest first."""
 _SERVERS = {"mlserver_process", "trained_models", "stack"}
