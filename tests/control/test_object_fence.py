@@ -9,11 +9,8 @@ from tests.support.fleet import LOADED
 from tests.support.manifests import manifest_of
 
 from bailie.api.kinds import MODEL, SELDON_RUNTIME
-from bailie.control.engine import Engine, EnginePorts
-from bailie.control.experiment_subjects import ExperimentSubjects
 from bailie.control.explanation import explained
 from bailie.control.object_fence import MOST_TOLD, ObjectFence
-from bailie.control.pipeline_subjects import PipelineSubjects
 from bailie.control.subjects import Subject
 from bailie.placement import ReplicaId
 from bailie.routing.table import NotReady, Route
@@ -32,18 +29,9 @@ PARTS = {
 class World(test_pipeline_versions.World):
     """A namespace with objects of all kinds, and the notices of its passes."""
 
-    def new_engine(self):
+    def ports(self):
         self.notices = []
-        return Engine(
-            "a",
-            EnginePorts(
-                objects=lambda kind: self._objects()[kind].values(),
-                agents=self.agents,
-                publisher=self.publisher,
-                notify=self.notices.append,
-            ),
-            further=[PipelineSubjects, ExperimentSubjects],
-        )
+        return super().ports(notify=self.notices.append)
 
     def of(self, kind):
         return {found.kind: objects for found, objects in self._objects().items()}[kind]

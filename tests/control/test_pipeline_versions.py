@@ -11,7 +11,7 @@ from tests.support.manifests import manifest_of
 from tests.support.passes import Pass
 
 from bailie.control.acknowledgements import DRAIN_SECONDS
-from bailie.control.engine import Engine, EnginePorts
+from bailie.control.engine import Engine
 from bailie.control.experiment_subjects import ExperimentSubjects
 from bailie.control.pipeline_subjects import PipelineSubjects
 from bailie.control.pipeline_versions import SPEC_PARAMETER, PipelineVersions, parse_version
@@ -20,7 +20,6 @@ from bailie.lifecycle.journal import JournalNote
 from bailie.lifecycle.pipelines import NO_GATEWAY
 from bailie.placement import ReplicaId
 from bailie.routing.table import Elsewhere, NotReady, Route
-from bailie.scheduler.loop import write_notice
 
 GATEWAYS = [ReplicaId("seldon-pipelinegateway", index) for index in range(2)]
 SPEC = {"steps": [{"name": "iris"}], "output": {"steps": ["iris"]}}
@@ -31,16 +30,7 @@ class World(Pass):
     """A namespace with two gateways, a server, and pipelines."""
 
     def new_engine(self):
-        return Engine(
-            "a",
-            EnginePorts(
-                objects=lambda kind: self._objects()[kind].values(),
-                agents=self.agents,
-                publisher=self.publisher,
-                notify=write_notice,
-            ),
-            further=[PipelineSubjects, ExperimentSubjects],
-        )
+        return Engine("a", self.ports(), further=[PipelineSubjects, ExperimentSubjects])
 
     def connect(self):
         self.agents.connect()

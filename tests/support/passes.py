@@ -37,13 +37,16 @@ class Pass:
         """As a leader begins: it knows nothing yet."""
         return Engine(
             "a",
-            EnginePorts(
-                objects=lambda kind: self._objects()[kind].values(),
-                agents=self.agents,
-                publisher=self.publisher,
-                notify=write_notice,
-            ),
+            self.ports(),
             further=[lambda *_, kind=kind: kind for kind in self.further] or [ExperimentSubjects],
+        )
+
+    def ports(self, notify=write_notice):
+        return EnginePorts(
+            objects=lambda kind: self._objects()[kind].values(),
+            agents=self.agents,
+            publisher=self.publisher,
+            notify=notify,
         )
 
     def _objects(self):

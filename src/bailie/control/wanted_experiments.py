@@ -7,7 +7,7 @@ Decides nothing that needs another object.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from bailie.api.experiment import OVER_PIPELINES, Experiment
@@ -100,11 +100,8 @@ def parse_experiment(manifest: Manifest) -> WantedExperiment:
     delivery, more = wanted_delivery(experiment.spec, manifest) if experiment else (None, ())
     found += more
     refused = _refused(experiment.spec if experiment else None, found)
-    return WantedExperiment(
-        name=metadata["name"],
-        generation=int(metadata.get("generation") or 0),
-        created=str(metadata.get("creationTimestamp") or ""),
-        deleting=bool(metadata.get("deletionTimestamp")),
+    return replace(
+        _of_metadata(metadata),
         spec=experiment.spec if experiment and not refused else None,
         refused=refused,
         warnings=tuple(problem for problem in found if problem.reason == NO_EFFECT),
@@ -114,13 +111,17 @@ def parse_experiment(manifest: Manifest) -> WantedExperiment:
 
 def unread_experiment(manifest: Manifest, problem: Problem) -> WantedExperiment:
     """Returns an Experiment that could not be read, refused as one with a mistake is."""
-    metadata = manifest["metadata"]
+    refused = Refused(problem.reason, str(problem), for_callers(problem.reason))
+    return replace(_of_metadata(manifest["metadata"]), refused=refused)
+
+
+def _of_metadata(metadata: Manifest) -> WantedExperiment:
+    """Returns an Experiment of which only the metadata are read."""
     return WantedExperiment(
         name=metadata["name"],
         generation=int(metadata.get("generation") or 0),
         created=str(metadata.get("creationTimestamp") or ""),
         deleting=bool(metadata.get("deletionTimestamp")),
-        refused=Refused(problem.reason, str(problem), for_callers(problem.reason)),
     )
 
 

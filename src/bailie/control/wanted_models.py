@@ -6,7 +6,7 @@ wanted, on how many replicas, and which mistakes a spec has.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from bailie.api.model import Model, content_identity
@@ -88,14 +88,17 @@ def demand_of(wanted: WantedModel, workers: int) -> Demand | None:
 
 def unread_model(manifest: Manifest, problem: Problem) -> WantedModel:
     """Returns a Model that could not be read, or a Pipeline's version, with the problem for a mistake."""
-    metadata = manifest["metadata"]
+    return replace(_of_metadata(manifest["metadata"]), problems=(problem,))
+
+
+def _of_metadata(metadata: Manifest) -> WantedModel:
+    """Returns a Model of which only the metadata are read."""
     return WantedModel(
         name=metadata["name"],
         uid=metadata.get("uid", ""),
         generation=int(metadata.get("generation") or 0),
         deleting=bool(metadata.get("deletionTimestamp")),
         finalizers=tuple(metadata.get("finalizers") or ()),
-        problems=(problem,),
     )
 
 
@@ -117,12 +120,8 @@ def parse_model(manifest: Manifest, sinks: SinkRule = EVERY_SINK) -> WantedModel
     log = model.payload_log if model else None
     refusal = sinks.refusal(log, metadata.get("namespace") or "default") if log else None
     found = [*found, refusal] if refusal else found
-    return WantedModel(
-        name=metadata["name"],
-        uid=metadata.get("uid", ""),
-        generation=int(metadata.get("generation") or 0),
-        deleting=bool(metadata.get("deletionTimestamp")),
-        finalizers=tuple(metadata.get("finalizers") or ()),
+    return replace(
+        _of_metadata(metadata),
         model=model,
         identity=content_identity(model) if model else "",
         problems=tuple(problem for problem in found if problem.reason != NO_EFFECT) if model is None else (),
