@@ -3,9 +3,10 @@
     python -m benchmarks pipeline-bounds [cost] [large] [sides] [kill] [--seconds 4]
 
 Real gateways before models that answer at once (`instant_models`), so that the gateway alone is measured.
-`cost`: processor time of a small request, and of the same reads and writes alone (`bare_sockets`). `large`:
-1 MB of JSON through three steps, then 10,000 requests of 64 KiB. `sides`: side branches that fail, sleep and
-are missing, behind an Envoy. `kill`: one of two gateways behind an Envoy is killed (`gateway_kill`).
+`cost`: processor time of a small request, and for the same three steps of the least that reads it
+(`least_gateway`) and of the reads and writes alone (`bare_sockets`). `large`: 1 MB of JSON through three
+steps, then 10,000 requests of 64 KiB. `sides`: side branches that fail, sleep and are missing, behind an Envoy.
+`kill`: one of two gateways behind an Envoy is killed (`gateway_kill`).
 Ends with 1 if a bound is missed.
 """
 
@@ -17,7 +18,7 @@ import json
 import random
 import sys
 import tempfile
-from contextlib import AsyncExitStack, contextmanager
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,10 +32,10 @@ from benchmarks.data_plane import BODY
 from benchmarks.figures import Figures
 from benchmarks.gateway_kill import NEXT_SECONDS, kill
 from benchmarks.instant_models import instant_models
-from benchmarks.pipelines import ADDRESS, GATEWAY_LOG, pipeline_gateway
+from benchmarks.pipelines import ADDRESS, GATEWAY_LOG, PROGRAMS, pipeline_gateway, program
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
 CHAIN = {
     "steps": [{"name": "a"}, {"name": "b", "inputs": ["a"]}, {"name": "c", "inputs": ["b"]}],
@@ -45,7 +46,6 @@ PLAIN = "plain"
 CONNECTIONS = 16
 SECONDS = 4.0
 """The length of one measurement."""
-BARE_LOG = "bare-sockets.log"
 LARGE_BYTES, MIDDLE_BYTES = 1_000_000, 64 << 10
 COST_MS, LARGE_MS = 0.10, 5.0
 LARGE_MIB, GROWTH_MIB = 150.0, 5.0
@@ -89,22 +89,17 @@ async def cost(folder: Path, found: Figures, seconds: float) -> None:
             await asked("three", BODY, seconds / 4)
             one = min([await processor_ms(gateway, "one", BODY, seconds / 4) for _ in range(3)])
             three = min([await processor_ms(gateway, "three", BODY, seconds / 4) for _ in range(3)])
-        with bare_sockets(folder, models.port) as bare:
-            await stack.answers(f"http://{ADDRESS}:{ports.SERVER_HTTP}", folder / BARE_LOG)
-            sockets = min([await processor_ms(bare, "three", BODY, seconds / 4) for _ in range(3)])
+        beside = {}
+        for name in PROGRAMS.values():
+            with program(name, folder, (ADDRESS, ports.SERVER_HTTP), models.port) as process:
+                await stack.answers(f"http://{ADDRESS}:{ports.SERVER_HTTP}", folder / f"{name}.log")
+                beside[name] = min(
+                    [await processor_ms(process, "three", BODY, seconds / 4) for _ in range(3)]
+                )
     found.note("one step, processor time a request", one, " ms")
     found.figure("three steps, processor time a request", three, COST_MS, " ms")
-    found.note("three steps, the same reads and writes of sockets alone", sockets, " ms")
-
-
-@contextmanager
-def bare_sockets(folder: Path, models_port: int) -> Iterator[psutil.Process]:
-    """Runs a process that has the gateway's reads and writes for three steps, and does nothing else."""
-    script = Path(__file__).with_name("bare_sockets.py")
-    numbers = (ports.SERVER_HTTP, models_port, 3)
-    command = [sys.executable, str(script), ADDRESS, *map(str, numbers)]
-    with stack.process(command, folder / BARE_LOG) as running:
-        yield psutil.Process(running.pid)
+    for name, each in beside.items():
+        found.note(f"three steps, {name.replace('_', ' ')} in its place", each, " ms")
 
 
 async def large(

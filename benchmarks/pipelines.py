@@ -2,11 +2,12 @@
 
     python -m benchmarks pipelines [--rounds 12] [--seconds 1.5] [--connections 1 16] [--protocols rest grpc]
 
-A real MLServer, Envoy and pipeline gateway, and beside them two that call the same three steps for a request
-over REST: a router of another make (`router`), and one that passes prepared bytes on and looks at none
-(`bare_sockets`), the floor of any gateway in Python's event loop. The variants take turns in short rounds, in
-another order each time; a ratio or difference is the median of those of the rounds. The processor time is the
-gateway's, or that of what stands in its place.
+A real MLServer, Envoy and pipeline gateway, and beside them three that call the same three steps for a request
+over REST: a router of another make (`router`), the least that reads a request and calls its steps
+(`least_gateway`), and one that passes prepared bytes on and looks at none (`bare_sockets`), the floor of any
+gateway in Python's event loop. The variants take turns in short rounds, in another order each time; a ratio or
+difference is the median of those of the rounds. The processor time is the gateway's, or that of what stands in
+its place.
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ ADDRESSES = tuple(f"127.{net}.{os.getpid() >> 8 & 255}.{os.getpid() & 255}" for 
 """Loopback addresses of this run's own, for gateways have fixed ports."""
 ADDRESS = ADDRESSES[0]
 STEPS = ("a", "b", "c")
-ROUTER, SOCKETS = "three, router", "three, sockets"
+ROUTER, LEAST, SOCKETS = "three, router", "three, least", "three, sockets"
 ONE = {"steps": [{"name": "a"}], "output": {"steps": ["a"]}}
 THREE = {
     "steps": [
@@ -55,9 +56,11 @@ THREE = {
 }
 """Each step has the request's data and waits for the step before, so that any model can be a step."""
 SPECS = {"one": ONE, "three": THREE}
-GATEWAY_LOG, ROUTER_LOG, SOCKETS_LOG = "gateway.log", "router.log", "sockets.log"
+GATEWAY_LOG, ROUTER_LOG = "gateway.log", "router.log"
 OWN = {"direct": "a", "one step": "one.pipeline", "three steps": "three.pipeline"}
-BESIDE = {ROUTER: "router", SOCKETS: "sockets"}
+PROGRAMS = {LEAST: "least_gateway", SOCKETS: "bare_sockets"}
+"""Files of this folder that stand in the gateway's place."""
+BESIDE = {ROUTER: "router", **{variant: name.replace("_", "-") for variant, name in PROGRAMS.items()}}
 VARIANTS = OWN | BESIDE
 """The name that each variant is asked by; those beside know REST alone."""
 
@@ -81,15 +84,14 @@ class Case(NamedTuple):
 
 
 class Processes(NamedTuple):
-    """The processes that are measured."""
+    """The processes that are measured; `beside` by variant."""
 
     gateway: psutil.Process
-    router: psutil.Process
-    sockets: psutil.Process
+    beside: Mapping[str, psutil.Process]
 
     def of(self, variant: str) -> psutil.Process:
         """Returns the process whose processor time is that of a variant."""
-        return {ROUTER: self.router, SOCKETS: self.sockets}.get(variant, self.gateway)
+        return self.beside.get(variant, self.gateway)
 
 
 @contextmanager
@@ -138,11 +140,11 @@ def router(folder: Path, port: int, envoy: int) -> Iterator[psutil.Process]:
 
 
 @contextmanager
-def sockets(folder: Path, port: int, envoy: int) -> Iterator[psutil.Process]:
-    """Runs what passes prepared bytes on, at a port."""
-    script = Path(__file__).with_name("bare_sockets.py")
-    words = [sys.executable, str(script), "127.0.0.1", str(port), str(envoy), str(len(STEPS))]
-    with stack.process(words, folder / SOCKETS_LOG) as running:
+def program(name: str, folder: Path, place: tuple[str, int], models: int) -> Iterator[psutil.Process]:
+    """Runs a program of this folder that calls three steps, at an address and a port; its log has its name."""
+    script = Path(__file__).with_name(f"{name}.py")
+    words = [sys.executable, str(script), place[0], str(place[1]), str(models), str(len(STEPS))]
+    with stack.process(words, folder / f"{name}.log") as running:
         yield psutil.Process(running.pid)
 
 
@@ -221,8 +223,9 @@ def judge(found: Figures, case: Case, rounds: Rounds, cpu: Mapping[str, float]) 
         for figure in ("p50", "rate"):
             value = ratio(rounds, "three steps", ROUTER, figure)
             found.note(f"{case}, three steps, {figure} of the router's", value)
-        floor = ratio(rounds, SOCKETS, "direct", "p50") / 3
-        found.note(f"{case}, prepared bytes alone, p50 of that of three calls", floor)
+        for variant, what in ((LEAST, "the least gateway"), (SOCKETS, "prepared bytes alone")):
+            floor = ratio(rounds, variant, "direct", "p50") / 3
+            found.note(f"{case}, {what}, p50 of that of three calls", floor)
 
 
 def told(case: Case, rounds: Rounds) -> str:
@@ -246,13 +249,19 @@ async def measure(options: argparse.Namespace) -> Figures:
         port = await running.enter_async_context(stack.bailie_envoy(folder, plane))
         processes = Processes(
             running.enter_context(pipeline_gateway(folder, port)),
-            running.enter_context(router(folder, beside["router"], port)),
-            running.enter_context(sockets(folder, beside["sockets"], port)),
+            {ROUTER: running.enter_context(router(folder, beside["router"], port))}
+            | {
+                variant: running.enter_context(
+                    program(name, folder, ("127.0.0.1", beside[BESIDE[variant]]), port)
+                )
+                for variant, name in PROGRAMS.items()
+            },
         )
         url = f"http://127.0.0.1:{port}/v2/models"
         await stack.answers(f"{url}/three.pipeline/ready", folder / GATEWAY_LOG)
         await stack.answers(f"{url}/router/ready", folder / ROUTER_LOG)
-        await stack.answers(f"{url}/sockets/ready", folder / SOCKETS_LOG)
+        for variant, name in PROGRAMS.items():
+            await stack.answers(f"{url}/{BESIDE[variant]}/ready", folder / f"{name}.log")
         for case in itertools.starmap(Case, itertools.product(options.connections, options.protocols)):
             rounds, cpu = await rounds_of(port, case, options=options, processes=processes)
             print(told(case, rounds), flush=True)

@@ -97,7 +97,7 @@ def test_one_that_hangs_keeps_nobody_and_is_named(hurried):
             await loads.begin("next")
             await until(lambda: loads.log == ["hangs", "next"])
             await loads.begin("third", Rank.SUSPECT)
-            await until(lambda: loads.said["third"] and loads.said["hangs"], seconds=600)
+            await until(lambda: loads.said["third"] and loads.said["hangs"])
             hangs, third = loads.said["hangs"][0], loads.said["third"][0]
             assert hangs.startswith("loading since ")
             assert third.startswith("waits for hangs, which has been loading since ")
@@ -115,7 +115,7 @@ def test_a_suspect_has_the_server_for_itself_for_a_while_only(hurried):
             begun = now()
             await loads.begin("suspect", Rank.SUSPECT)
             await loads.begin("next", Rank.RETURN)
-            await until(lambda: "next" in loads.log, seconds=600)
+            await until(lambda: "next" in loads.log)
             assert now() - begun >= SUSPECT_SECONDS
 
     hurried(case())
@@ -146,7 +146,7 @@ def test_of_many_that_are_waited_for_the_oldest_are_named(hurried):
         async with bench(LoadLimits(5, 600.0)) as loads:
             for number in range(6):
                 await loads.begin(f"m{number}")
-            await until(lambda: loads.said["m5"], seconds=600)
+            await until(lambda: loads.said["m5"])
             said = loads.said["m5"][0]
             assert [f"m{n}, which" in said for n in range(6)] == [True] * 3 + [False] * 3
             assert said.endswith("; and 2 more")

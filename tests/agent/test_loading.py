@@ -217,13 +217,13 @@ def test_what_served_goes_before_what_was_being_loaded_when_another_ended_the_se
         async with tasks() as begin:
             for name in ("hangs", "hangs-too"):
                 begin(loading.reload(installed(store, name), Rank.FIRST, print))
-                await until(lambda name=name: server.loads[-1:] == [f"{name}_1"], seconds=600)
+                await until(lambda name=name: server.loads[-1:] == [f"{name}_1"])
             await asyncio.sleep(SUSPECT_SECONDS)
             await failure(loading.reload(installed(store, "killer"), Rank.FIRST, print))
             served = begin(loading.reload(installed(store, "served"), Rank.FIRST, print))
             await asyncio.sleep(1)
             server.up.set()
-            await until(lambda: len(server.loads) == 6, seconds=600)
+            await until(lambda: len(server.loads) == 6)
             assert server.loads.index("served_1") < 5
             assert not served.done()
 
@@ -265,9 +265,9 @@ def test_who_waits_for_room_or_for_the_server_says_so(store, tmp_path):
         loading = replace(loading, budget=budget)
         async with tasks() as begin:
             begin(loading.reload(replace(installed(store, "m"), declared_bytes=5), Rank.FIRST, said.append))
-            await until(lambda: said == ["waits for room in the inference server's memory"], seconds=600)
+            await until(lambda: said == ["waits for room in the inference server's memory"])
             budget.release("another")
-            await until(lambda: said[1:] == ["waits for the inference server to answer"], seconds=600)
+            await until(lambda: said[1:] == ["waits for the inference server to answer"])
 
     with asyncio.Runner(loop_factory=lambda: TimelapseLoop(20)) as runner:
         runner.run(case())

@@ -467,7 +467,7 @@ async def _rest(bench: Bench, now, *, restarted: bool = False, trouble: str = ""
     troubles = {"iris_1": trouble} if trouble else {}
     bench.models.lost(bench.models.loaded(), troubles, restarted=restarted)
     await until(lambda: len(bench.reports) > heard)
-    await until(lambda: state(bench) == LOADED, seconds=3000)
+    await until(lambda: state(bench) == LOADED)
     return now() - began
 
 

@@ -89,10 +89,12 @@ async def test_a_failure_of_the_work_comes_out_as_it_is_and_frees_the_lock(clien
 
 
 async def test_who_loses_the_lock_stops(client, home):
+    """Also where the API has not answered since, as on a busy machine: who has the lock is known."""
     stopped = asyncio.Event()
+    taken = {"holderIdentity": "john", "leaseTransitions": 9}
 
     async def work():
-        await client.patch(LEASE, NAME, home, {"spec": {"holderIdentity": "john", "leaseTransitions": 9}})
+        await client.patch(LEASE, NAME, home, {"spec": taken})
         try:
             await asyncio.Event().wait()
         finally:

@@ -16,10 +16,13 @@ DEADLINE = 30.0
 
 
 async def until(condition: Callable[[], T], *, seconds: float = DEADLINE) -> T:
-    """Returns the first true value of `condition`; fails with its last value when the deadline passes."""
-    deadline = asyncio.get_running_loop().time() + seconds
+    """Returns the first true value of `condition`; fails with its last value when the deadline passes.
+
+    The seconds are the machine's, also where those of the event loop are shorter (`timelapse`).
+    """
+    deadline = time.monotonic() + seconds
     while not (found := condition()):
-        if asyncio.get_running_loop().time() > deadline:
+        if time.monotonic() > deadline:
             raise AssertionError(f"still {found!r} after {seconds:g}s: {condition}")
         await asyncio.sleep(0.01)
     return found

@@ -59,17 +59,19 @@ async def alone(
         if held.is_set():
             await asyncio.wait({running, waiting[2]}, return_when=asyncio.FIRST_COMPLETED)
         if not outcome.done:
-            outcome.failure = _busy(election, home, patience)
+            taken = held.is_set() and election.holder not in {"", identity}
+            outcome.failure = _busy(election, home, patience, taken=taken)
             running.cancel()
         for each in waiting:
             each.cancel()
     return outcome.result()
 
 
-def _busy(election: LeaderElection, home: str, patience: float) -> Busy:
+def _busy(election: LeaderElection, home: str, patience: float, *, taken: bool) -> Busy:
+    """Returns who has the lock, or why it cannot be had. `taken`: another has taken it away from this process."""
     lease = f"Lease {NAME} in namespace {home}"
     silence = "" if election.holder else f"the API has not answered within {patience:g} s"
-    if trouble := election.trouble or silence:
+    if not taken and (trouble := election.trouble or silence):
         hint = "ask for the right to write it; if the API did not answer, run the command again: it goes on"
         return Busy(f"{lease} cannot be taken: {trouble}", hint=hint)
     text = f"{election.holder} moves a namespace since {election.acquired} ({lease})"
