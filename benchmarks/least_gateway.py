@@ -1,4 +1,4 @@
-"""The least that reads a request and calls its steps: no plan, no limit, no deadline, no count, no word of failure.
+"""The least that reads a request and calls its steps: no plan, limit, deadline, count or word of failure.
 
 Run by `pipeline_bounds` as a process of its own:
 
@@ -35,7 +35,7 @@ class Answer(msgspec.Struct):
 CONNECTIONS = 64
 _REQUESTS, _ANSWERS = msgspec.json.Decoder(Request), msgspec.json.Decoder(Answer)
 _ENCODER = msgspec.json.Encoder()
-_ASKED = b"POST /v2/models/a/infer HTTP/1.1\r\nhost: seldon-mesh\r\nseldon-model: a\r\ncontent-length: %d\r\n\r\n%b"
+_ASKED = b"POST /v2/models/a/infer HTTP/1.1\r\nhost: seldon-mesh\r\ncontent-length: %d\r\n\r\n%b"
 _TOLD = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n%b"
 
 

@@ -5,8 +5,8 @@
 Real gateways before models that answer at once (`instant_models`), so that the gateway alone is measured.
 `cost`: processor time of a small request, and for the same three steps of the least that reads it
 (`least_gateway`) and of the reads and writes alone (`bare_sockets`). `large`: 1 MB of JSON through three
-steps, then 10,000 requests of 64 KiB. `sides`: side branches that fail, sleep and are missing, behind an Envoy.
-`kill`: one of two gateways behind an Envoy is killed (`gateway_kill`).
+steps, then 10,000 requests of 64 KiB. `sides`: side branches that fail, sleep and are missing, behind an
+Envoy. `kill`: one of two gateways behind an Envoy is killed (`gateway_kill`).
 Ends with 1 if a bound is missed.
 """
 
@@ -22,8 +22,6 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import psutil
-
 from bailie.gateway.publisher import Gateway
 from bailie.routing.table import Backend, ReplicaEndpoint, Route, RoutingTable
 from bailie.wellknown import ports
@@ -36,6 +34,8 @@ from benchmarks.pipelines import ADDRESS, GATEWAY_LOG, PROGRAMS, pipeline_gatewa
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    import psutil
 
 CHAIN = {
     "steps": [{"name": "a"}, {"name": "b", "inputs": ["a"]}, {"name": "c", "inputs": ["b"]}],

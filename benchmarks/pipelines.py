@@ -2,12 +2,11 @@
 
     python -m benchmarks pipelines [--rounds 12] [--seconds 1.5] [--connections 1 16] [--protocols rest grpc]
 
-A real MLServer, Envoy and pipeline gateway, and beside them three that call the same three steps for a request
-over REST: a router of another make (`router`), the least that reads a request and calls its steps
-(`least_gateway`), and one that passes prepared bytes on and looks at none (`bare_sockets`), the floor of any
-gateway in Python's event loop. The variants take turns in short rounds, in another order each time; a ratio or
-difference is the median of those of the rounds. The processor time is the gateway's, or that of what stands in
-its place.
+A real MLServer, Envoy and pipeline gateway, and beside them three that call the same three steps over REST: a
+router of another make (`router`), the least that reads a request and calls its steps (`least_gateway`), and
+one that passes prepared bytes on and looks at none (`bare_sockets`), the floor of any gateway in Python's
+event loop. The variants take turns in short rounds, in another order each time; a ratio or difference is the
+median of those of the rounds. The processor time is the gateway's, or that of what stands in its place.
 """
 
 from __future__ import annotations
@@ -141,7 +140,7 @@ def router(folder: Path, port: int, envoy: int) -> Iterator[psutil.Process]:
 
 @contextmanager
 def program(name: str, folder: Path, place: tuple[str, int], models: int) -> Iterator[psutil.Process]:
-    """Runs a program of this folder that calls three steps, at an address and a port; its log has its name."""
+    """Runs a program of this folder that calls three steps, at an address and a port."""
     script = Path(__file__).with_name(f"{name}.py")
     words = [sys.executable, str(script), place[0], str(place[1]), str(models), str(len(STEPS))]
     with stack.process(words, folder / f"{name}.log") as running:

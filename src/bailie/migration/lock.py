@@ -68,7 +68,7 @@ async def alone(
 
 
 def _busy(election: LeaderElection, home: str, patience: float, *, taken: bool) -> Busy:
-    """Returns who has the lock, or why it cannot be had. `taken`: another has taken it away from this process."""
+    """Returns who has the lock, or why it cannot be had. `taken`: another process has just taken it."""
     lease = f"Lease {NAME} in namespace {home}"
     silence = "" if election.holder else f"the API has not answered within {patience:g} s"
     if not taken and (trouble := election.trouble or silence):
