@@ -134,7 +134,7 @@ def test_the_oldest_traces_go():
 
 def small(name):
     """Returns a tensor with little data."""
-    return TensorHandle(name, payload=TensorData(msgspec.UNSET, msgspec.Raw(b"[1]")))
+    return TensorHandle(name, payload=TensorData(name, "", (), data=msgspec.Raw(b"[1]")))
 
 
 def test_traces_are_bounded_in_bytes():

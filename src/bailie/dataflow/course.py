@@ -243,13 +243,14 @@ class Passage:
     def event(self, *events: Event) -> list[Effect]:
         """Takes events that came together, and returns their effects, as `Flow.event`."""
         if self._flow is None:
-            if self.over:
+            before = self._turn
+            if before.over:
                 return []
-            turn = self._course.after(self._turn, events)
+            turn = self._course.after(before, events)
             if turn is not None and (effects := self._follow(turn, events)) is not None:
                 self._turn = turn
                 return effects
-            self._flow, self._data = self._course.flow(self._turn, self._data), {}
+            self._flow, self._data = self._course.flow(before, self._data), {}
         return self._flow.event(*events)
 
     def _follow(self, turn: UsualTurn, events: Sequence[Event]) -> list[Effect] | None:

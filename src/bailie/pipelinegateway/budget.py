@@ -50,8 +50,7 @@ class ByteBudget:
     def add(self, owner: str, size: int) -> None:
         """Counts bytes in, or out where `size` is below zero."""
         self.used += size
-        own = self._of.get(owner, 0) + size
-        if own:
+        if own := self._of.get(owner, 0) + size:
             self._of[owner] = own
         else:
             self._of.pop(owner, None)
@@ -68,7 +67,10 @@ class Reservation:
 
     def take(self, size: int) -> bool:
         """Adds bytes; False where they are not to be had."""
-        if not self._budget.take(self.owner, size, held=self.size):
+        budget = self._budget
+        if 2 * (budget.used + size) <= budget.most:  # as much is left as anybody has: most requests end here
+            budget.add(self.owner, size)
+        elif not budget.take(self.owner, size, held=self.size):
             return False
         self.size += size
         return True
@@ -87,4 +89,5 @@ class Reservation:
 
     def release(self) -> None:
         """Gives all bytes back; safe to repeat."""
-        self.give(self.size)
+        if self.size:
+            self.give(self.size)

@@ -1,7 +1,7 @@
 """Bodies of the Open Inference Protocol as tensors, and tensors as bodies; the data itself is never decoded.
 
-Called by `rest_dialect` for requests and by `step_calls` for the steps. A payload is a `TensorData`: the
-tensor's JSON as it came, or its part of the binary extension, whose JSON INFERENCE_LENGTH measures.
+Called by `rest_dialect` for requests and by `step_calls` for the steps. A payload is a `TensorData`, the
+tensor's JSON as it came, or its `BinaryData` of the binary extension, whose JSON INFERENCE_LENGTH measures.
 """
 
 from __future__ import annotations
@@ -31,12 +31,21 @@ class MalformedBody(ValueError):  # noqa: N818 - the name of what the sender mad
     """A body is no message of the protocol; the text says which part is wrong."""
 
 
-class TensorData(msgspec.Struct, frozen=True):
-    """The payload of a tensor: parameters and data as they came. `binary` is None for data in JSON."""
+class TensorData(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The payload of a tensor with data in JSON: the tensor itself, parameters and data as they came."""
+
+    name: str
+    datatype: str
+    shape: _Shape
+    parameters: Given = msgspec.UNSET
+    data: Given = msgspec.UNSET
+
+
+class BinaryData(msgspec.Struct, frozen=True):
+    """The payload of a tensor whose data follows the JSON: `parameters` as they came, and the data."""
 
     parameters: Given
-    data: Given
-    binary: bytes | None = None
+    binary: bytes
 
 
 class MessageMeta(msgspec.Struct, frozen=True):
@@ -54,27 +63,19 @@ class EncodedBody(msgspec.Struct, frozen=True):
     json_bytes: int = 0
 
 
-class _Tensor(msgspec.Struct, omit_defaults=True):
-    name: str
-    datatype: str
-    shape: _Shape
-    parameters: Given = msgspec.UNSET
-    data: Given = msgspec.UNSET
-
-
 class _Wanted(msgspec.Struct):
     name: str
 
 
 class _Request(msgspec.Struct, omit_defaults=True):
-    inputs: list[_Tensor]
+    inputs: list[TensorData]
     id: str | msgspec.UnsetType = msgspec.UNSET
     parameters: Given = msgspec.UNSET
     outputs: list[_Wanted] = []
 
 
 class _Answer(msgspec.Struct, omit_defaults=True):
-    outputs: list[_Tensor]
+    outputs: list[TensorData]
     model_name: str | msgspec.UnsetType | None = msgspec.UNSET
     id: str | msgspec.UnsetType | None = msgspec.UNSET
     parameters: Given = msgspec.UNSET
@@ -143,11 +144,11 @@ def stacked(tensor: TensorHandle) -> TensorHandle:
     parts: tuple[Any, ...] = tensor.payload  # type: ignore[assignment]  # as `BatchStore` makes it
     if len(parts) == 1:
         return _with_payload(tensor, parts[0])
-    if all(part.binary is not None for part in parts):
+    if all(isinstance(part, BinaryData) for part in parts):
         return _with_payload(
             tensor, msgspec.structs.replace(parts[0], binary=b"".join(part.binary for part in parts))
         )
-    texts = [bytes(part.data).strip() if part.binary is None else b"" for part in parts]
+    texts = [b"" if isinstance(part, BinaryData) else bytes(part.data).strip() for part in parts]
     nested = {text[1:].lstrip()[:1] == b"[" for text in texts}
     if len(nested) > 1 or not all(text[:1] == b"[" for text in texts):
         raise MalformedBody(f'the data of tensor "{tensor.name}" is not encoded alike in the whole batch')
@@ -156,14 +157,14 @@ def stacked(tensor: TensorHandle) -> TensorHandle:
     return _with_payload(tensor, msgspec.structs.replace(parts[0], data=data))
 
 
-def _with_payload(tensor: TensorHandle, payload: TensorData) -> TensorHandle:
+def _with_payload(tensor: TensorHandle, payload: TensorData | BinaryData) -> TensorHandle:
     return msgspec.structs.replace(tensor, payload=payload)
 
 
 def data_size(tensor: TensorHandle) -> int:
     """Returns the bytes of a tensor's data."""
-    data: TensorData = tensor.payload  # type: ignore[assignment]  # as `_handles` makes it
-    return len(data.binary if data.binary is not None else bytes(data.data))  # type: ignore[arg-type]
+    data: TensorData | BinaryData = tensor.payload  # type: ignore[assignment]  # as `_handles` made it
+    return len(data.binary if isinstance(data, BinaryData) else bytes(data.data))  # type: ignore[arg-type]
 
 
 def _decoded(decoder: Any, body: bytes | memoryview) -> Any:
@@ -184,22 +185,23 @@ def _json_part(body: bytes, json_bytes: int) -> bytes:
     return text
 
 
-def _handles(tensors: list[_Tensor], tail: bytes) -> tuple[TensorHandle, ...]:
+def _handles(tensors: list[TensorData], tail: bytes) -> tuple[TensorHandle, ...]:
     found, at = [], 0
     for each in tensors:
-        size = _binary_size(each) if each.data is msgspec.UNSET else None
-        binary = None if size is None else tail[at : at + size]
-        if binary is not None and len(binary) < (size or 0):
-            raise MalformedBody(f'tensor "{shown(each.name)}" has less binary data than it says')
-        at += size or 0
-        payload = TensorData(each.parameters, each.data, binary)
+        payload: TensorData | BinaryData = each
+        if each.data is msgspec.UNSET:
+            size = _binary_size(each)
+            payload = BinaryData(each.parameters, tail[at : at + size])
+            if len(payload.binary) < size:
+                raise MalformedBody(f'tensor "{shown(each.name)}" has less binary data than it says')
+            at += size
         found.append(TensorHandle(each.name, each.datatype, each.shape, payload))
     if at != len(tail):
         raise MalformedBody(f"the tensors have {at} bytes of binary data, and the body {len(tail)}")
     return tuple(found)
 
 
-def _binary_size(tensor: _Tensor) -> int:
+def _binary_size(tensor: TensorData) -> int:
     given = _parameters(tensor.parameters).get(_BINARY_SIZE)
     text = bytes(given) if given is not None else b""
     if not text.isdigit() or len(text) > 15:
@@ -218,15 +220,17 @@ def _meta(parcel: Parcel) -> MessageMeta:
     return parcel.meta if isinstance(parcel.meta, MessageMeta) else MessageMeta()
 
 
-def _tensors(handles: tuple[TensorHandle, ...]) -> tuple[list[_Tensor], bytes]:
+def _tensors(handles: tuple[TensorHandle, ...]) -> tuple[list[TensorData], bytes]:
     found, tail = [], []
     for each in handles:
-        payload: TensorData = each.payload  # type: ignore[assignment]  # as `_handles` makes it
-        parameters = payload.parameters
-        if payload.binary is not None:
+        payload: TensorData | BinaryData = each.payload  # type: ignore[assignment]  # as `_handles` made it
+        if isinstance(payload, BinaryData):
             tail.append(payload.binary)
-            parameters = _sized(parameters, len(payload.binary))
-        found.append(_Tensor(each.name, each.datatype, each.shape, parameters, payload.data))
+            parameters = _sized(payload.parameters, len(payload.binary))
+            payload = TensorData(each.name, each.datatype, each.shape, parameters)
+        elif payload.name != each.name or payload.shape != each.shape:
+            payload = TensorData(each.name, each.datatype, each.shape, payload.parameters, payload.data)
+        found.append(payload)
     return found, b"".join(tail)
 
 

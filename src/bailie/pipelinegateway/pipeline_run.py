@@ -204,8 +204,11 @@ class PipelineRun:
 
     def _set_timer(self, timer: SetTimer) -> None:
         """Sets the timer of a window that ends before the run itself, as few do: the usual times are one."""
-        moment = self._loop.time() + timer.milliseconds / 1000
-        if moment < self._deadline:
+        seconds = timer.milliseconds / 1000
+        if (
+            seconds < self._runs.deadlines.seconds
+            and (moment := self._loop.time() + seconds) < self._deadline
+        ):
             event = WindowEnded(timer.join, timer.number)
             self._timers.append(self._loop.call_at(moment, self.take, event))
 
@@ -245,7 +248,8 @@ class PipelineRun:
 
     def _call(self, call: Call) -> None:
         key, root, begun = (call.step, call.visit), self._root, perf_counter()
-        span, line = self._runs.spans.of_call(root.place, call.step, call.visit)
+        place = root.place
+        span, line = (None, b"") if place is None else self._runs.spans.of_call(place, call.step, call.visit)
         try:
             pending = root.dialect.infer(call, root.to_steps + line, root.held, self._hear)
         except MalformedBody as error:

@@ -14,7 +14,7 @@ import msgspec
 from bailie._gen import inference_pb2 as pb
 from bailie.api.texts import shown
 from bailie.inference.codec import CONTENTS, STRUCT_CODES, BadRequest, flatten, set_parameters
-from bailie.pipelinegateway.json_bodies import MalformedBody, MessageMeta
+from bailie.pipelinegateway.json_bodies import BinaryData, MalformedBody, MessageMeta
 from bailie.pipelinegateway.protobuf_bodies import WireData, WireMeta
 
 if TYPE_CHECKING:
@@ -46,11 +46,11 @@ def _payload(tensor: TensorHandle, known: Known) -> WireData:
     return known[key]
 
 
-def _wire_data(tensor: TensorHandle, data: TensorData) -> WireData:
+def _wire_data(tensor: TensorHandle, data: TensorData | BinaryData) -> WireData:
     message = pb.ModelInferRequest.InferInputTensor()
     _add_parameters(message.parameters, data.parameters)
     extras = message.SerializeToString()
-    if data.binary is not None:
+    if isinstance(data, BinaryData):
         return WireData(extras, (), data.binary)
     values = list(flatten(_decoded(data.data)))
     try:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 import time
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
@@ -185,10 +186,20 @@ class PipelineService:
 
 
 def _asked_over_rest(request: HttpRequest) -> _Asked | None:
-    found = _CALL.fullmatch(request.path)
-    if found is None or (request.method, found[3]) not in _CALLS:
+    method, path = request.method, request.path
+    return _remembered(method, path) if len(path) <= _LONGEST_REMEMBERED else _asked(method, path)
+
+
+def _asked(method: bytes, path: bytes) -> _Asked | None:
+    found = _CALL.fullmatch(path)
+    if found is None or (method, found[3]) not in _CALLS:
         return None
     return _Asked(found[2].decode("latin-1"), found[3], newest=found[1] == b"pipelines")
+
+
+_LONGEST_REMEMBERED = 200
+"""Bytes of a path: callers choose it, and what is remembered must stay small."""
+_remembered = lru_cache(4_096)(_asked)
 
 
 def _asked_over_grpc(request: HttpRequest) -> _Asked | None:

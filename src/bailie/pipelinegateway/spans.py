@@ -60,9 +60,9 @@ class PipelineSpans:
 
         return left
 
-    def of_call(self, place: SpanContext | None, step: str, visit: int) -> tuple[Span | None, bytes]:
-        """Returns the span of a call of a step and the line of its header; none of both without a place."""
-        span = self.tracer.begin(f"step {step}", place, SpanKind.CLIENT) if place is not None else None
+    def of_call(self, place: SpanContext, step: str, visit: int) -> tuple[Span | None, bytes]:
+        """Returns the span of a call of a step and the line of its header; neither where it is not kept."""
+        span = self.tracer.begin(f"step {step}", place, SpanKind.CLIENT)
         if span is None:
             return None, b""
         span.attributes.update(step=step, visit=visit)

@@ -7,7 +7,6 @@ came first. Pure.
 
 from __future__ import annotations
 
-from collections import Counter
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -21,33 +20,36 @@ class Room:
     """Room for requests of several models. `most`: bytes, or requests, of all models together."""
 
     most: int
-    _taken: Counter[str] = field(default_factory=Counter)
+    free: int = field(init=False)
+    """How much of the room no request takes."""
+    _taken: dict[str, int] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.free = self.most
 
     def taken(self, server_name: str) -> int:
         """Returns how much of the room the requests of a version take."""
-        return self._taken[server_name]
-
-    @property
-    def free(self) -> int:
-        """How much of the room no request takes."""
-        return self.most - self._taken.total()
+        return self._taken.get(server_name, 0)
 
     def admits(self, server_name: str, size: int) -> bool:
         """Says whether a request of a version may come in.
 
         The first request of a version may take all that is free: else a long message would never come in.
         """
-        own, left = self._taken[server_name], self.free - size
+        own, left = self._taken.get(server_name, 0), self.free - size
         return left >= (own + size if own else 0)
 
     def take(self, server_name: str, size: int) -> None:
         """Counts a request of a version in."""
-        self._taken[server_name] += size
+        self.free -= size
+        self._taken[server_name] = self._taken.get(server_name, 0) + size
 
     def give(self, server_name: str, size: int) -> None:
         """Counts a request of a version out."""
-        self._taken[server_name] -= size
-        if not self._taken[server_name]:
+        self.free += size
+        if left := self._taken[server_name] - size:
+            self._taken[server_name] = left
+        else:
             del self._taken[server_name]
 
     @contextmanager
