@@ -5,8 +5,10 @@
 A real gateway process before a broker of Kafka's protocol (noida-db, no Apache Kafka) runs a chain of three
 models, which are this process and count their calls. Requests come at a steady rate; meanwhile the gateway is
 killed again and again (SIGKILL) and started anew, and the broker restarts. Readers of committed records must
-find each request's answer once, and the right one; at most 2 % of the models' calls may be repeated. The exit
-code is 1 if not. `tests/pipelinegateway/test_asynchronous.py` runs a short form.
+find each request's answer once, and the right one; at most 2 % of the models' calls may be repeated. At
+the end one of two members of a group is killed for good before another broker (Tansu), which takes its
+partitions away (`tests.kafka.takeover`). The exit code is 1 if a bar is missed.
+`tests/pipelinegateway/test_asynchronous.py` runs a short form.
 """
 
 from __future__ import annotations
@@ -26,9 +28,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tests.kafka.takeover import takeover
 from tests.pipelinegateway.client import message_of
 from tests.pipelinegateway.models import echo, from_wire, serving, tensor
-from tests.support.broker import Broker, running_broker
+from tests.support.broker import Broker, Tansu, running_broker
 
 from bailie._gen import inference_pb2 as pb
 from bailie.pipelinegateway.plan_file import write_plans
@@ -55,6 +58,7 @@ TOPICS = {
 PARTITIONS = 3
 MOST_REPEATED = 0.02
 END_SECONDS = 120.0
+TAKEOVER_SECONDS = 15.0
 
 
 @dataclass
@@ -248,7 +252,15 @@ def main(arguments: Sequence[str]) -> None:
     prefix = "bailie-kafka-"
     with tempfile.TemporaryDirectory(prefix=prefix) as name, running_broker(Path(name) / "broker") as broker:
         outcome = asyncio.run(run_kills(Path(name), broker, **given))
+    with tempfile.TemporaryDirectory(prefix=prefix) as name, running_broker(Path(name), Tansu) as broker:
+        seconds, answered, written = takeover(broker, NAMESPACE)
     print(outcome.summary())
-    if problems := outcome.problems():
+    print(
+        f"takeover: {seconds:.1f} s, {len(set(answered))} of {len(written)} answered, {len(answered)} answers"
+    )
+    problems = outcome.problems()
+    if seconds > TAKEOVER_SECONDS or sorted(answered) != sorted(written):
+        problems.append(f"takeover: more than {TAKEOVER_SECONDS:g} s, or not each record once")
+    if problems:
         print("\n".join(problems), file=sys.stderr)
         sys.exit(1)

