@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 from tests.agent.conftest import load, version
-from tests.support.timelapse import TimelapseLoop
+from tests.support.timelapse import LeapingLoop
 from tests.support.waiting import until
 
 from bailie.agent.errors import LoadFailed, ServerError
@@ -194,7 +194,7 @@ def test_beside_one_that_hangs_the_culprit_is_found_at_once_and_the_other_goes_o
             server.let_go()
             await hangs
 
-    with asyncio.Runner(loop_factory=lambda: TimelapseLoop(20)) as runner:
+    with asyncio.Runner(loop_factory=LeapingLoop) as runner:
         runner.run(case())
 
 
@@ -227,7 +227,7 @@ def test_what_served_goes_before_what_was_being_loaded_when_another_ended_the_se
             assert server.loads.index("served_1") < 5
             assert not served.done()
 
-    with asyncio.Runner(loop_factory=lambda: TimelapseLoop(20)) as runner:
+    with asyncio.Runner(loop_factory=LeapingLoop) as runner:
         runner.run(case())
 
 
@@ -269,7 +269,7 @@ def test_who_waits_for_room_or_for_the_server_says_so(store, tmp_path):
             budget.release("another")
             await until(lambda: said[1:] == ["waits for the inference server to answer"])
 
-    with asyncio.Runner(loop_factory=lambda: TimelapseLoop(20)) as runner:
+    with asyncio.Runner(loop_factory=LeapingLoop) as runner:
         runner.run(case())
 
 

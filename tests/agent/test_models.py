@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.support.timelapse import TimelapseLoop
+from tests.support.timelapse import LeapingLoop
 from tests.support.waiting import until
 
 from bailie._gen import agent_pb2 as pb
@@ -444,7 +444,7 @@ async def test_lost_version_is_loaded_again():
 
 
 def test_what_is_lost_soon_after_each_load_rests_longer_each_time():
-    with asyncio.Runner(loop_factory=lambda: TimelapseLoop(50)) as runner:
+    with asyncio.Runner(loop_factory=LeapingLoop) as runner:
         runner.run(_lost_again_and_again())
 
 
@@ -492,7 +492,7 @@ async def test_what_rests_says_so_and_is_off_the_server_and_no_work():
 
 
 def test_what_hangs_after_each_load_rests_from_the_first_time_on():
-    with asyncio.Runner(loop_factory=lambda: TimelapseLoop(50)) as runner:
+    with asyncio.Runner(loop_factory=LeapingLoop) as runner:
         runner.run(_hangs_again_and_again())
 
 
@@ -724,11 +724,11 @@ async def test_requests_with_the_server_end_before_it_leaves_and_new_ones_wait()
 
 
 def test_an_eviction_ends_the_requests_that_take_longer_than_it_waits():
-    with asyncio.Runner(loop_factory=lambda: TimelapseLoop(50)) as runner:
+    with asyncio.Runner(loop_factory=LeapingLoop) as runner:
         runner.run(_evicts_in_spite_of_an_endless_answer(runner.get_loop()))
 
 
-async def _evicts_in_spite_of_an_endless_answer(loop: TimelapseLoop) -> None:
+async def _evicts_in_spite_of_an_endless_answer(loop: LeapingLoop) -> None:
     async with working(capacity=10) as bench:
         bench.models.submit(load(number=1))
         await bench.idle()
