@@ -1,4 +1,4 @@
-"""Event loops on which time passes faster: waits of minutes take seconds or nothing, and nothing else changes."""
+"""Event loops on which time passes faster: minutes take seconds, or no time; nothing else changes."""
 
 from __future__ import annotations
 
