@@ -45,6 +45,8 @@ class _Arrival(NamedTuple):
     place: Place
     source: Source
     parcel: int
+    whole: bool
+    """Whether the source takes all tensors as they are."""
 
 
 class _Taking(NamedTuple):
@@ -147,6 +149,9 @@ class Course:
         return flow
 
     def _answered(self, events: Sequence[Event]) -> Answered | None:
+        first = events[0]
+        if len(events) == 1 and isinstance(first, StepAnswered) and first.visit == 1:
+            return (first.step,)  # nearly always, so that it is not put together
         found = []
         for event in events:
             if isinstance(event, StepAnswered) and event.visit == 1:
@@ -173,11 +178,12 @@ class Course:
         found = UsualTurn(awaited, answered=answered, before=turn, over=flow.over)
         topics = [self._topic(name) for name in answered]
         found.arrivals = tuple(
-            _Arrival((name, index), self._joins[name].sources[index], number)
+            _Arrival((name, index), source, number, not (source.tensors or source.renames))
             for number, topic in enumerate(topics)
             for name in self.plan.readers.get(topic, ())
             if name in waiting
             for index in self._joins[name].places[topic]
+            for source in [self._joins[name].sources[index]]
         )
         found.takings = tuple(self._taking(name, parcel) for name, parcel in made.items())
         numbers = {topic: at for at, topic in enumerate([*topics, *map(self._made_topic, made)])}
@@ -257,8 +263,9 @@ class Passage:
         """Returns the effects of a turn; None if a source gets none of its tensors."""
         parcels: list[Parcel] = [event.parcel for event in events]  # type: ignore[union-attr]  # as `after` says
         arrived = []
-        for place, source, number in turn.arrivals:
-            chosen = select(parcels[number], source)
+        for place, source, number, whole in turn.arrivals:
+            parcel = parcels[number]
+            chosen = parcel if whole and parcel.tensors else select(parcel, source)
             if chosen is None:
                 return None
             arrived.append((place, chosen))
@@ -267,7 +274,10 @@ class Passage:
         for taken, triggers in turn.takings:
             for place in triggers:
                 data.pop(place, None)  # of a join that waits for one of them alone
-            parcels.append(join([data.pop(place) for place in taken]) if taken else Parcel(()))
+            if len(taken) == 1:
+                parcels.append(data.pop(taken[0]))
+            else:
+                parcels.append(join([data.pop(place) for place in taken]) if taken else Parcel(()))
         effects = turn.effects if self._recorded else turn.deeds
         return [make(parcels[number]) for make, number in effects]
 

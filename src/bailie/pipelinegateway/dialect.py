@@ -29,8 +29,12 @@ class Dialect(NamedTuple):
     """Returns the tensors of a caller's request."""
     encode_answer: Callable[[Parcel], EncodedBody]
     """Returns the body of a pipeline's answer."""
-    infer: Callable[[Call, bytes, Reservation, Heard], PendingCall]
-    """Returns the inference that a step is asked for, with the headers that the request hands on."""
+    encode_request: Callable[[Parcel], EncodedBody]
+    """Returns the body of a call of a step."""
+    infer: Callable[[Call, EncodedBody, bytes, tuple[Reservation, Heard]], PendingCall]
+    """Returns the inference that a step is asked for, with the headers that the request hands on.
+
+    The bytes of the answer are counted in the reservation."""
     stacked: Callable[[TensorHandle], TensorHandle]
     """Returns a tensor of a batch with its parts put together along the first dimension."""
     data_size: Callable[[TensorHandle], int]

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from bailie.dataflow.events import Call
     from bailie.pipelinegateway.budget import Reservation
     from bailie.pipelinegateway.dialect import Heard
+    from bailie.pipelinegateway.json_bodies import EncodedBody
     from bailie.pipelinegateway.step_client import Done
 
 _HEAD = (
@@ -32,13 +33,14 @@ _HEAD = (
 _TOO_SLOW = 4
 
 
-def infer(call: Call, given: bytes, held: Reservation, heard: Heard) -> PendingCall:
-    """Returns the inference that a step is asked for. Raises MalformedBody."""
+def infer(call: Call, body: EncodedBody, given: bytes, answer: tuple[Reservation, Heard]) -> PendingCall:
+    """Returns the inference that a step is asked for."""
+    held, heard = answer
 
     def done(answer: StepResponse | NoResponse) -> None:
         heard(event_of(call, answer), max(answer.grpc_status, 0), answer.routes)
 
-    return message_call(call.step, protobuf_bodies.encode_request(call.parcel), given, (held, done))
+    return message_call(call.step, body.content, given, (held, done))
 
 
 def message_call(step: str, message: bytes, given: bytes, answer: tuple[Reservation, Done]) -> PendingCall:

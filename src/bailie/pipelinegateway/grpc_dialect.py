@@ -26,4 +26,15 @@ def _encode_answer(parcel: Parcel) -> EncodedBody:
     return EncodedBody(protobuf_bodies.encode_answer(parcel))
 
 
-GRPC = Dialect(_decode, _encode_answer, grpc_calls.infer, protobuf_bodies.stacked, protobuf_bodies.data_size)
+def _encode_request(parcel: Parcel) -> EncodedBody:
+    return EncodedBody(protobuf_bodies.encode_request(parcel))
+
+
+GRPC = Dialect(
+    _decode,
+    _encode_answer,
+    _encode_request,
+    grpc_calls.infer,
+    protobuf_bodies.stacked,
+    protobuf_bodies.data_size,
+)

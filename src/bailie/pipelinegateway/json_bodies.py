@@ -95,7 +95,7 @@ _ENCODER = msgspec.json.Encoder()
 def decode_request(body: bytes, json_bytes: int = 0) -> Parcel:
     """Returns the tensors of a request. `json_bytes`: as in `EncodedBody`. Raises MalformedBody."""
     found: _Request = _decoded(_REQUESTS, _json_part(body, json_bytes))
-    meta = MessageMeta(found.id, found.parameters, tuple(each.name for each in found.outputs))
+    meta = MessageMeta(found.id, found.parameters, tuple([each.name for each in found.outputs]))
     return Parcel(_handles(found.inputs, body[json_bytes:] if json_bytes else b""), meta)
 
 
@@ -180,7 +180,7 @@ def _json_part(body: bytes, json_bytes: int) -> bytes:
     if json_bytes > len(body):
         raise MalformedBody(f"the JSON has {json_bytes} bytes by its header, and the body {len(body)}")
     text = body[:json_bytes] if json_bytes else body
-    if text.count(b"{") > MOST_TENSORS:  # each is an object
+    if len(text) > MOST_TENSORS and text.count(b"{") > MOST_TENSORS:  # each is an object
         _decoded(_COUNTED, text)
     return text
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 import msgspec
 import structlog
 
-from bailie.dataflow import Flow, Passage
+from bailie.dataflow import Flow, Parcel, Passage
 from bailie.dataflow.events import (
     Call,
     CallerLeft,
@@ -30,13 +30,12 @@ from bailie.dataflow.events import (
     WindowEnded,
 )
 from bailie.pipelinegateway import metrics
-from bailie.pipelinegateway.json_bodies import MalformedBody
+from bailie.pipelinegateway.json_bodies import EncodedBody, MalformedBody
 
 if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable, Iterable
 
-    from bailie.dataflow import Parcel
     from bailie.dataflow.events import Effect, Event, StepAnswered
     from bailie.pipelinegateway.batches import Batches
     from bailie.pipelinegateway.deadlines import Deadlines
@@ -49,6 +48,9 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
+_SHARED_BYTES = 16 << 10
+"""Of a body that is kept for the next step: longer ones would take memory that nobody counts."""
+_NOTHING_SHARED = Parcel(()), EncodedBody(b"")
 _QUIET_SECONDS = 1.0
 """How long failures of a side branch are only counted after one was logged: each request may have one."""
 
@@ -110,6 +112,7 @@ class PipelineRun:
         self._routes: dict[bytes, None] = {}
         self._statuses: dict[str, int] = {}
         self._events: list[Event] = []
+        self._shared = _NOTHING_SHARED
         self._due = self._turning = self._closed = False
         self.dropped = False
         self._trace = runs.traces.begin(served, root, perf_counter(), follower=ended is None)
@@ -251,15 +254,25 @@ class PipelineRun:
         place = root.place
         span, line = (None, b"") if place is None else self._runs.spans.of_call(place, call.step, call.visit)
         try:
-            pending = root.dialect.infer(call, root.to_steps + line, root.held, self._hear)
+            body = self._body(call.parcel)
         except MalformedBody as error:
             self.take(StepFailed(call.step, call.visit, FailCode.STEP_ERROR, str(error)))
             return
+        pending = root.dialect.infer(call, body, root.to_steps + line, (root.held, self._hear))
         if span is not None:
             self._spans[key] = span
         self._calls[key] = pending, begun
         self.served.steps[call.step].called += 1
         self._runs.client.call(pending)
+
+    def _body(self, parcel: Parcel) -> EncodedBody:
+        """Returns the body of a call: steps that get the same short data share one. Raises MalformedBody."""
+        if parcel is self._shared[0]:
+            return self._shared[1]
+        body = self._root.dialect.encode_request(parcel)
+        if len(body.content) <= _SHARED_BYTES:
+            self._shared = parcel, body
+        return body
 
     def _hear(self, event: StepAnswered | StepFailed, status: int, routes: tuple[bytes, ...]) -> None:
         """Takes the answer of a call."""

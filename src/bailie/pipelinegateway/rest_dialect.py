@@ -14,6 +14,7 @@ from bailie.pipelinegateway.json_bodies import (
     data_size,
     decode_request,
     encode_answer,
+    encode_request,
     stacked,
 )
 from bailie.pipelinegateway.step_calls import infer
@@ -30,4 +31,4 @@ def _decode(request: HttpRequest) -> Parcel:
     return decode_request(request.body, int(text or b"0"))
 
 
-REST = Dialect(_decode, encode_answer, infer, stacked, data_size)
+REST = Dialect(_decode, encode_answer, encode_request, infer, stacked, data_size)

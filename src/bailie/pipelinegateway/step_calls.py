@@ -9,7 +9,7 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from bailie.pipelinegateway.json_bodies import INFERENCE_LENGTH, encode_request
+from bailie.pipelinegateway.json_bodies import INFERENCE_LENGTH
 from bailie.pipelinegateway.step_answers import event_of
 from bailie.pipelinegateway.step_client import PendingCall
 from bailie.wellknown import headers
@@ -23,13 +23,14 @@ if TYPE_CHECKING:
     from bailie.pipelinegateway.step_client import Done
 
 
-def infer(call: Call, given: bytes, held: Reservation, heard: Heard) -> PendingCall:
+def infer(call: Call, body: EncodedBody, given: bytes, answer: tuple[Reservation, Heard]) -> PendingCall:
     """Returns the inference that a step is asked for, with the headers that the request hands on."""
+    held, heard = answer
 
     def done(answer: StepResponse | NoResponse) -> None:
         heard(event_of(call, answer), answer.status, answer.routes)
 
-    return body_call(call.step, encode_request(call.parcel), given, (held, done))
+    return body_call(call.step, body, given, (held, done))
 
 
 def body_call(step: str, body: EncodedBody, given: bytes, answer: tuple[Reservation, Done]) -> PendingCall:

@@ -238,13 +238,13 @@ class StepConnection(asyncio.Protocol):
             return
         body = self._parts[0] if len(self._parts) == 1 else b"".join(self._parts)
         found = self._headers
-        route = found.get(_ROUTE)
+        route, length, grpc = found.get(_ROUTE), found.get(INFERENCE_LENGTH), found.get(grpc_frames.STATUS)
         self._answer = StepResponse(
             status,
             body,
-            _number(found.get(INFERENCE_LENGTH), 0),
+            0 if length is None else _number(length, 0),
             () if route is None else (route,),
-            _number(found.get(grpc_frames.STATUS), -1),
+            -1 if grpc is None else _number(grpc, -1),
             found.get(grpc_frames.MESSAGE, b""),
         )
         self._keep = self._parser.should_keep_alive()
@@ -268,6 +268,6 @@ class StepConnection(asyncio.Protocol):
             call.end(why)
 
 
-def _number(text: bytes | None, otherwise: int) -> int:
+def _number(text: bytes, otherwise: int) -> int:
     """Returns the number of a header, or the other one where the header is none."""
-    return int(text[:18]) if text is not None and text.isdigit() else otherwise
+    return int(text[:18]) if text.isdigit() else otherwise
