@@ -20,6 +20,7 @@ from itertools import count
 from typing import TYPE_CHECKING, Any
 
 import httpx
+from tests.support import plain_http
 
 from bailie.api.kinds import MODEL
 from bailie.kube.client import Client
@@ -130,7 +131,7 @@ async def asked(names: Sequence[str], url: str) -> AsyncIterator[Seen]:
     seen, going = Seen(), True
 
     async def run(mine: Sequence[str]) -> None:
-        async with httpx.AsyncClient(trust_env=False, timeout=60) as http:
+        async with plain_http.async_client(timeout=60) as http:
             while going:
                 for name in mine:
                     await _ask(http, f"{url}/v2/models/{name}/infer", seen)
@@ -191,7 +192,7 @@ async def stall(models: Namespace, url: str, seen: Seen) -> list[str]:
     await models.add("stalls", "good")
     await models.ready("stalls")
     begun, answers = time.monotonic(), seen.answers
-    async with httpx.AsyncClient(trust_env=False, timeout=300) as http, asyncio.TaskGroup() as group:
+    async with plain_http.async_client(timeout=300) as http, asyncio.TaskGroup() as group:
         asked = group.create_task(http.post(f"{url}/v2/models/stalls/infer", json=asking(600)))
         await asyncio.sleep(SETTLED_SECONDS)
         took = [await models.small() for _ in range(5)]

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import httpx
+from tests.support import plain_http
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterable, Mapping
@@ -46,7 +47,7 @@ class Stream:
 async def caller(url: str, patience: float) -> AsyncIterator[httpx.AsyncClient]:
     """A client without limits of its own but the seconds that an answer may take."""
     limits = httpx.Limits(max_connections=None, max_keepalive_connections=None)
-    async with httpx.AsyncClient(base_url=url, timeout=patience, limits=limits, trust_env=False) as client:
+    async with plain_http.async_client(base_url=url, timeout=patience, limits=limits) as client:
         yield client
 
 

@@ -18,6 +18,7 @@ import grpc
 import httpx
 import psutil
 from prometheus_client.parser import text_string_to_metric_families
+from tests.support import plain_http
 
 from bailie._gen import inference_pb2_grpc
 from bailie.api.kinds import EXPERIMENT, MODEL, POD
@@ -66,7 +67,7 @@ class Callers:
         chance, content = random.Random(seed), body()
         while self.sent < self.requests:
             await self.go_on.wait()
-            async with httpx.AsyncClient(base_url=self.urls["http"], trust_env=False, timeout=120) as http:
+            async with plain_http.async_client(base_url=self.urls["http"], timeout=120) as http:
                 while self.go_on.is_set() and self.sent < self.requests:
                     name = self._next(chance)
                     answer = await http.post(f"/v2/models/{name}/infer", content=content)
@@ -128,7 +129,7 @@ async def _disturb(running: Laptop, callers: Callers, client: Client) -> None:
 async def _answers(url: str) -> bool:
     """Says whether all names have their routes: that of the last one is enough."""
     try:
-        async with httpx.AsyncClient(trust_env=False) as http:
+        async with plain_http.async_client() as http:
             return (await http.get(f"{url}/v2/models/{ROOMY}-1")).is_success
     except httpx.TransportError:
         return False
@@ -143,7 +144,7 @@ async def _counted(client: Client) -> int:
     total = 0
     for pod in (await client.list(POD, NAMESPACE)).items:
         if pod["metadata"]["name"].startswith("seldon-scheduler"):
-            async with httpx.AsyncClient(trust_env=False) as http:
+            async with plain_http.async_client() as http:
                 text = (await http.get(f"http://{pod['status']['podIP']}:9006/metrics")).text
             total += sum(
                 int(each.value)

@@ -21,10 +21,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import httpx
 from google.protobuf.message import DecodeError
 from tests.pipelinegateway.client import grpc_bytes, message_of, read_answer, request_bytes
 from tests.pipelinegateway.models import echo, serving, tensor
+from tests.support import plain_http
 from tests.support.gateway_attacks import Attacks, bad_answer
 
 from bailie.wellknown import ports
@@ -185,7 +185,7 @@ async def _judge(outcome: Outcome, process: psutil.Process, log: Path) -> None:
 async def _holds_nothing() -> bool:
     """Waits until the gateway's metrics say so; False where they do not in time."""
     end = time.monotonic() + ANSWER_SECONDS
-    async with httpx.AsyncClient() as client:
+    async with plain_http.async_client() as client:
         while time.monotonic() < end:
             text = (await client.get(f"http://{ADDRESS}:{ports.HEALTH}/metrics")).text
             found = dict(line.rsplit(" ", 1) for line in text.splitlines() if line.startswith(IDLE))

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import httpx
 import psutil
+from tests.support import plain_http
 
 from bailie.gateway.publisher import Gateway
 from bailie.routing.table import Backend, ReplicaEndpoint, Route, RoutingTable
@@ -114,7 +115,7 @@ async def kill(folder: Path, seconds: float, rate: float = RATE) -> KillOutcome:
             await stack.answers(f"http://{address}:{ports.HEALTH}/ready", folder / address / GATEWAY_LOG)
         requests: list[Asked] = []
         async with (
-            httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=30) as client,
+            plain_http.async_client(base_url=f"http://127.0.0.1:{port}", timeout=30) as client,
             asyncio.TaskGroup() as group,
         ):
             for number in range(int(rate * seconds)):

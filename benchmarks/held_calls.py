@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import grpc
-import httpx
 import psutil
+from tests.support import plain_http
 from tests.support.held_calls import Gate, agent_settings
 from tests.support.ports import free_port
 
@@ -51,7 +51,7 @@ def _agent(http: int, rpc: int) -> None:
 
 
 async def _rest(port: int, length: int) -> None:
-    async with httpx.AsyncClient(trust_env=False, timeout=None) as http:
+    async with plain_http.async_client(timeout=None) as http:
         await http.post(f"http://127.0.0.1:{port}/v2/models/{NAME}/infer", content=bytes(length))
 
 

@@ -17,6 +17,7 @@ from itertools import count
 from typing import TYPE_CHECKING, Any
 
 import httpx
+from tests.support import plain_http
 
 from bailie.api.kinds import MODEL, POD, SELDON_RUNTIME, SERVER
 from bailie.kube.client import Client
@@ -150,7 +151,7 @@ async def stop_envoy(client: Client, running: Laptop, rate: float) -> dict[str, 
             await asyncio.sleep(0.1)
 
     limits = httpx.Limits(max_connections=None, max_keepalive_connections=0)
-    http = httpx.AsyncClient(timeout=PATIENCE_SECONDS, limits=limits, trust_env=False)
+    http = plain_http.async_client(timeout=PATIENCE_SECONDS, limits=limits)
     async with http, asyncio.TaskGroup() as group:
         following, begun = group.create_task(follow()), time.monotonic()
         pid = next(iter(ready.values()))

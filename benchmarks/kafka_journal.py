@@ -18,7 +18,7 @@ from contextlib import AsyncExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import httpx
+from tests.support import plain_http
 from tests.support.broker import Broker, running_broker
 from tests.support.waiting import until_true
 
@@ -32,6 +32,7 @@ from benchmarks.pipelines import GATEWAY_LOG, STEPS, THREE, pipeline_gateway
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    import httpx
     import psutil
 
     Pair = tuple[load.Measured, load.Measured]
@@ -109,7 +110,7 @@ async def compared(port: int, connections: int, options: argparse.Namespace) -> 
 
 async def outage(port: int, broker: Broker, gateway: psutil.Process, away: float) -> bool:
     """Takes the broker away under load, and returns whether every record is written or counted."""
-    async with httpx.AsyncClient() as client:
+    async with plain_http.async_client() as client:
         before = await settled(client)
         memory = gateway.memory_info().rss
         broker.stop()

@@ -21,8 +21,8 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import httpx
 import psutil
+from tests.support import plain_http
 
 from bailie.local.demo import model_manifest
 from bailie.local.traffic import Tally, inference_clients, stream
@@ -93,7 +93,7 @@ def _first_answer(laptop: Laptop, manifest: dict[str, Any], url: str, expectatio
     name = manifest["metadata"]["name"]
     started = time.monotonic()
     kubectl(laptop, "apply", "-f", "-", stdin=json.dumps(manifest))
-    with httpx.Client(trust_env=False) as http:
+    with plain_http.client() as http:
         while time.monotonic() - started < 60:
             if http.post(f"{url}/v2/models/{name}/infer", json=expectation.request()).is_success:
                 return time.monotonic() - started

@@ -19,8 +19,8 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import httpx
 import psutil
+from tests.support import plain_http
 from tests.support.api import running_api
 from tests.support.controllers import cluster_controllers
 from tests.support.manifests import manifest_of
@@ -118,7 +118,7 @@ async def reconcile(client: Client, namespace: str, number: int) -> float:
 
 async def own_seconds() -> tuple[float, float]:
     """Returns how long the operator's own reconciliations took in all, and how many they were."""
-    async with httpx.AsyncClient(trust_env=False) as http:
+    async with plain_http.async_client() as http:
         text = (await http.get(f"http://{ADDRESS}:9006/metrics")).text
     values = {"sum": 0.0, "count": 0.0}
     for line in text.splitlines():

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 import grpc
 import httpx
+from tests.support import plain_http
 
 from bailie._gen import inference_pb2 as pb
 from bailie._gen import inference_pb2_grpc
@@ -159,7 +160,7 @@ class Callers:
 
     async def _by_rest(self, chance: random.Random) -> None:
         content, url = body(), f"{self.urls['http']}/v2/models"
-        async with httpx.AsyncClient(trust_env=False, timeout=120) as http:
+        async with plain_http.async_client(timeout=120) as http:
             while time.monotonic() < self.ends:
                 number = chance.randrange(len(self.names))
                 began = time.perf_counter()
@@ -289,7 +290,7 @@ async def measure(laptop: Laptop, options: argparse.Namespace) -> dict[str, Any]
 
 async def _hot(world: World, names: list[str], urls: dict[str, str]) -> str:
     """Returns a model that is in memory on the crowded server, and has its own route again."""
-    async with httpx.AsyncClient(trust_env=False, timeout=120) as http:
+    async with plain_http.async_client(timeout=120) as http:
         (await http.post(f"{urls['http']}/v2/models/{names[0]}/infer", content=body())).raise_for_status()
     await until(lambda: world.in_memory(names[0]), f"{names[0]} in memory")
     await asyncio.sleep(1.0)  # the acknowledgement of its route

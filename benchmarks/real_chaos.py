@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 import psutil
+from tests.support import plain_http
 
 from bailie.api.kinds import LEASE, MODEL, POD, SERVER
 from bailie.inference.client import GrpcClient, RestClient, ServerUnreachable
@@ -129,7 +130,7 @@ class RealStack:
     async def memory(self) -> dict[str, set[str]]:
         """What each server replica has in memory, by its own repository index."""
         found = {}
-        async with httpx.AsyncClient(timeout=5.0, trust_env=False) as http:
+        async with plain_http.async_client(timeout=5.0) as http:
             for pod in await self.list(POD):
                 if pod["metadata"].get("labels", {}).get("seldon-server-name"):
                     url = f"http://{pod['status']['podIP']}:9000/v2/repository/index"

@@ -19,7 +19,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-import httpx
+from tests.support import plain_http
 from tests.support.ports import free_port
 
 from bailie.gateway.envoy import command
@@ -82,7 +82,7 @@ async def acknowledged(gateway: Gateway, revision: int) -> None:
 async def changes(gateway: Gateway, port: int, tables: Sequence[RoutingTable], path: str) -> list[float]:
     """Returns the seconds that each table took to be answered, in the order of their size."""
     times = []
-    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as client:
+    async with plain_http.async_client(base_url=f"http://127.0.0.1:{port}") as client:
         for number, table in enumerate(tables, start=1):
             start = time.perf_counter()
             gateway.publish(table)

@@ -18,6 +18,7 @@ from statistics import median
 from typing import TYPE_CHECKING, Any
 
 import httpx
+from tests.support import plain_http
 
 from bailie.api.kinds import MODEL, POD, SELDON_RUNTIME, SERVER
 from bailie.local.bootstrap import RUNTIME_NAME
@@ -193,7 +194,7 @@ class Sleeper:
         """Asks so often at once, on connections that are open; returns the seconds of the slowest answer."""
         expected = self._running.expectation(SLEEPER, "iris")
         limits = httpx.Limits(max_connections=CALLERS, max_keepalive_connections=CALLERS)
-        async with httpx.AsyncClient(timeout=60, trust_env=False, limits=limits) as http:
+        async with plain_http.async_client(timeout=60, limits=limits) as http:
             await asyncio.gather(*(http.get(f"{self._url}/v2/health/live") for _ in range(callers)))
             url, began = f"{self._url}/v2/models/{SLEEPER}/infer", time.monotonic()
             asked = (http.post(url, json=expected.request()) for _ in range(callers))

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 
 import grpc
 import httpx
+from tests.support import plain_http
 
 from bailie._gen import inference_pb2_grpc
 from bailie.api.kinds import MODEL, POD, SERVER
@@ -96,9 +97,7 @@ class SleepingServer:
         request = self._running.expectation(NAME, "iris").request()
         limits = httpx.Limits(max_connections=CALLERS)
         async with AsyncExitStack() as stack:
-            http = await stack.enter_async_context(
-                httpx.AsyncClient(timeout=120, trust_env=False, limits=limits)
-            )
+            http = await stack.enter_async_context(plain_http.async_client(timeout=120, limits=limits))
             channel = await stack.enter_async_context(grpc.aio.insecure_channel(self._inference["grpc"]))
             stub = inference_pb2_grpc.GRPCInferenceServiceStub(channel)
             message, named = to_protobuf(NAME, request), (("seldon-model", NAME),)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 import psutil
+from tests.support import plain_http
 from tests.support.ports import free_port
 
 from bailie.gateway import ads
@@ -67,7 +68,7 @@ def process(arguments: list[str], log: Path, **options: Any) -> Iterator[subproc
 
 async def answers(url: str, log: Path) -> None:
     """Waits until `url` answers 200; after 60 s raises RuntimeError with the log's end."""
-    async with httpx.AsyncClient() as client:
+    async with plain_http.async_client() as client:
         for _ in range(1200):
             try:
                 if (await client.get(url)).status_code == 200:

@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import httpx
+from tests.support import plain_http
 from tests.support.ports import free_port
 
 from bailie.api.collector import Collector
@@ -88,7 +89,7 @@ class Stage:
 
     async def counter(self, name: str) -> int:
         """Returns a counter of the collector's cluster."""
-        socket = httpx.AsyncHTTPTransport(uds=str(self.folder / ADMIN_SOCKET))
+        socket = plain_http.unix_transport(uds=str(self.folder / ADMIN_SOCKET))
         async with httpx.AsyncClient(transport=socket, base_url="http://envoy", timeout=_PATIENCE) as http:
             text = (await http.get("/stats", params={"filter": f"^cluster[.]traces[.]{name}$"})).text
         return int(text.rpartition(": ")[2] or 0)
@@ -97,7 +98,7 @@ class Stage:
         """Returns the seconds from the answer to one request until its span has come."""
         await asyncio.sleep(random.uniform(1.5, 2.5))
         before = await self.felt(THERE)
-        async with httpx.AsyncClient(trust_env=False, timeout=_PATIENCE) as http:
+        async with plain_http.async_client(timeout=_PATIENCE) as http:
             answer = await http.post(f"http://127.0.0.1:{self.port}/v2/models/model-7/infer", content=b"{}")
             answer.raise_for_status()
 

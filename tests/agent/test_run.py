@@ -12,11 +12,11 @@ import sys
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import httpx
 import pytest
 from tests.agent.conftest import load, running, unload, version
+from tests.support import plain_http
 from tests.support.api import running_api
 from tests.support.models import infer_body
 from tests.support.objectstore import SECRET_KEY
@@ -32,9 +32,12 @@ from bailie._gen.agent_pb2 import (
 from bailie.agent.server_restart import HUNG_FILE
 from bailie.lifecycle.retry import MOST_DEATHS
 
+if TYPE_CHECKING:
+    import httpx
+
 
 async def infer(url: str, name: str) -> httpx.Response:
-    async with httpx.AsyncClient(trust_env=False) as client:
+    async with plain_http.async_client() as client:
         return await client.post(f"{url}/v2/models/{name}/infer", json=infer_body())
 
 
@@ -188,7 +191,7 @@ async def test_a_load_that_hangs_is_left_after_its_time_and_others_are_loaded_me
         assert (report.reason, report.deaths) == ("LoadTimeout", 0)
         assert f"did not load hangs_{hangs.number} within 4 s" in report.message
         ready = f"{mlserver.url}/v2/health/ready"
-        async with httpx.AsyncClient(trust_env=False) as client:
+        async with plain_http.async_client() as client:
             assert (await client.get(ready)).status_code == 200
             gone = await client.get(f"{mlserver.url}/v2/models/hangs_{hangs.number}/ready")
             assert gone.status_code in {404, 503}
@@ -236,7 +239,7 @@ async def test_server_killed_during_a_load(settings, scheduler, mlserver, traine
 
 
 async def test_model_that_vanished_is_loaded_again(settings, scheduler, mlserver, trained_models):
-    async with running(settings), httpx.AsyncClient(base_url=mlserver.url, trust_env=False) as client:
+    async with running(settings), plain_http.async_client(base_url=mlserver.url) as client:
         await scheduler.connected()
         iris = await loaded(scheduler, trained_models.iris)
         await client.post(f"/v2/repository/models/iris_{iris.number}/unload")
@@ -262,7 +265,7 @@ async def test_model_that_is_not_ready_soon_after_each_load_rests_off_the_server
     settings, scheduler, mlserver, tmp_path
 ):
     (tmp_path / "model.py").write_text(_FADING)
-    async with running(settings), httpx.AsyncClient(base_url=mlserver.url, trust_env=False) as client:
+    async with running(settings), plain_http.async_client(base_url=mlserver.url) as client:
         await scheduler.connected()
         of = await loaded(scheduler, tmp_path / "model.py", "python")
         await scheduler.until(lambda: "2 times in a row" in scheduler.last(of).message)
@@ -312,7 +315,7 @@ async def test_model_that_a_stranger_unloads_is_loaded_again(settings, scheduler
     async with running(settings):
         await scheduler.connected()
         iris = await loaded(scheduler, trained_models.iris)
-        async with httpx.AsyncClient(base_url=mlserver.url, trust_env=False) as client:
+        async with plain_http.async_client(base_url=mlserver.url) as client:
             path = f"/v2/repository/models/{iris.name}_{iris.number}/unload"
             (await client.post(path)).raise_for_status()
         await scheduler.until(lambda: scheduler.states(iris) == RELOADED)
@@ -414,7 +417,7 @@ async def test_a_process_drains_until_the_scheduler_lets_it_go(settings, schedul
     url = f"http://127.0.0.1:{free_port}"
     async with (
         agent_process(settings, scheduler, free_port) as (process, connection),
-        httpx.AsyncClient(trust_env=False, base_url=url, timeout=60) as client,
+        plain_http.async_client(base_url=url, timeout=60) as client,
         asyncio.TaskGroup() as group,
     ):
         hook = group.create_task(client.get("/drained"))
@@ -465,7 +468,7 @@ async def test_a_process_does_not_wait_for_nothing(settings, scheduler, way):
 async def test_the_hook_of_a_server_that_is_only_restarted_is_not_held(settings, scheduler, free_port):
     """Whoever asks begins nothing: only the agent's own signal does."""
     chosen = replace(settings, health_port=free_port)
-    async with running(chosen), httpx.AsyncClient(trust_env=False) as client:
+    async with running(chosen), plain_http.async_client() as client:
         await scheduler.connected()
         answer = await client.get(f"http://127.0.0.1:{free_port}/drained", timeout=60)
         assert answer.json() == {"drained": False}
@@ -478,7 +481,7 @@ async def answers_well(client, url):
 
 async def test_health_and_metrics(settings, scheduler, mlserver, free_port):
     chosen = replace(settings, health_port=free_port)
-    async with running(chosen), httpx.AsyncClient(trust_env=False) as client:
+    async with running(chosen), plain_http.async_client() as client:
         await scheduler.connected()
         url = f"http://127.0.0.1:{free_port}"
         await scheduler.until(lambda: scheduler.statuses)
@@ -489,7 +492,7 @@ async def test_health_and_metrics(settings, scheduler, mlserver, free_port):
         memory = 'seldon_server_replica_memory_capacity_bytes_gauge{server="mlserver",server_replica="0"}'
         assert memory in metrics
     scheduler.leads = False
-    async with running(chosen), httpx.AsyncClient(trust_env=False) as client:
+    async with running(chosen), plain_http.async_client() as client:
         await until(lambda: scheduler.refused)
         response = await client.get(f"{url}/ready")
         assert (response.status_code, "no session with 127.0.0.1" in response.text) == (503, True)

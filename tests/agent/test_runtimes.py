@@ -13,9 +13,9 @@ from dataclasses import dataclass, replace
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-import httpx
 import pytest
 from tests.agent.conftest import load, running, version
+from tests.support import plain_http
 from tests.support.environments import mlserver_environment
 from tests.support.mlserver import MlserverProcess
 
@@ -126,7 +126,7 @@ async def ended(scheduler, of):
 
 
 async def outputs(url: str, server_name: str, body: dict[str, Any]) -> list[dict[str, Any]]:
-    async with httpx.AsyncClient(trust_env=False, timeout=60) as client:
+    async with plain_http.async_client(timeout=60) as client:
         response = await client.post(f"{url}/v2/models/{server_name}/infer", json=body)
     assert response.is_success, response.text
     return list(response.json()["outputs"])

@@ -2,8 +2,8 @@
 
 import json
 
-import httpx
 import pytest
+from tests.support import plain_http
 from tests.support.mlserver import mlserver_process
 
 __all__ = ["mlserver_process"]
@@ -45,5 +45,5 @@ def echo(mlserver_process):
     }
     (folder / "model-settings.json").write_text(json.dumps(settings))
     url = f"{mlserver_process.url}/v2/repository/models/echo/load"
-    httpx.post(url, timeout=60, trust_env=False).raise_for_status()
+    plain_http.post(url, timeout=60).raise_for_status()
     return {"rest": mlserver_process.url, "grpc": f"{mlserver_process.host}:{mlserver_process.grpc_port}"}

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-import httpx
 import pytest
+from tests.support import plain_http
 from tests.support.objectstore import object_store  # noqa: F401 - a fixture
 from tests.support.waiting import until_blocking
 
@@ -167,11 +167,10 @@ class Stack:
 
     def infer(self, expectation, *, model=None, namespace=SYSTEM, url=None, timeout=30):
         """Posts an inference request; returns the response."""
-        return httpx.post(
+        return plain_http.post(
             f"{url or self.url(namespace)}/v2/models/{model or expectation.model}/infer",
             json=expectation.request(),
             timeout=timeout,
-            trust_env=False,
         )
 
     def condition(self, name, kind="Ready", namespace=SYSTEM):

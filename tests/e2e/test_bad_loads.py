@@ -5,10 +5,10 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
-import httpx
 import pytest
 from benchmarks.bad_loads import HEAD, LOADS, NONE, asking
 from tests.e2e.conftest import SYSTEM, until
+from tests.support import plain_http
 
 pytestmark = pytest.mark.e2e
 
@@ -26,7 +26,7 @@ class Callers:
         self._thread = threading.Thread(target=self._run)
 
     def _run(self):
-        with httpx.Client(trust_env=False, timeout=30) as client:
+        with plain_http.client(timeout=30) as client:
             while not self._end.wait(0.02):
                 for name in GOOD:
                     answer = client.post(f"{self.url}/v2/models/{name}/infer", json=NONE)
@@ -106,7 +106,7 @@ def test_loads_that_hang_or_fail_leave_the_others_alone(stack, put, good):
         for name in ("awaits", "sleeps"):
             said(stack, f"loads-{name}", "ModelProgressing", "loading since")
         told = said(stack, "loads-fails", "ServerLoadError", "no weights in /")
-        refused = httpx.post(f"{callers.url}/v2/models/loads-fails/infer", json=NONE, trust_env=False)
+        refused = plain_http.post(f"{callers.url}/v2/models/loads-fails/infer", json=NONE)
     assert callers.answers > 20
     assert callers.failures == []
     assert "next at" in told
@@ -127,13 +127,13 @@ def test_a_model_that_hangs_in_predict_leaves_the_others_alone(stack, put, good)
     stack.wait_ready("loads-stalls", seconds=30)
     url = f"{stack.url()}/v2/models/loads-stalls/infer"
     with Callers(stack.url()) as callers, ThreadPoolExecutor() as pool:
-        answer = pool.submit(httpx.post, url, json=asking(600), timeout=60, trust_env=False)
+        answer = pool.submit(plain_http.post, url, json=asking(600), timeout=60)
         put("loads-small", "good")
         stack.wait_ready("loads-small", seconds=30)
         told = said(stack, "loads-stalls", "ModelNotResponding", "a request has been computing since")
-        refused = httpx.post(url, json=NONE, trust_env=False)
+        refused = plain_http.post(url, json=NONE)
         stack.wait_ready("loads-stalls", seconds=60)
-        assert httpx.post(url, json=NONE, trust_env=False).is_success
+        assert plain_http.post(url, json=NONE).is_success
     assert "it is loaded again at" in told
     for each in (answer.result(), refused):
         assert (each.status_code, each.json()["reason"]) == (503, "ModelNotResponding")

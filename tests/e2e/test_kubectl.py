@@ -6,9 +6,9 @@ import re
 import subprocess
 from pathlib import Path
 
-import httpx
 import pytest
 from tests.e2e.conftest import STAGING, SYSTEM, kubectl_program, processes_of, until
+from tests.support import plain_http
 
 pytestmark = pytest.mark.e2e
 ADDRESS = "{.status.loadBalancer.ingress[0].ip}"
@@ -172,4 +172,4 @@ def test_nothing_else_listens_beyond_the_loopback_addresses(stack, model, models
     model("inside")
     stack.wait_ready("inside")
     assert open_to_the_network(processes_of(stack.state)) == []
-    assert httpx.get(f"{stack.url()}/v2/models/inside", trust_env=False).status_code == 200
+    assert plain_http.get(f"{stack.url()}/v2/models/inside").status_code == 200

@@ -8,10 +8,10 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import grpc
-import httpx
 import pytest
 import yaml
 from tests.e2e.conftest import SYSTEM, Stack, bailie, processes_of
+from tests.support import plain_http
 from tests.support.autoscalers import MANAGER, Autoscalers, PrometheusAdapter, Triggers
 from tests.support.prometheus import Prometheus, program
 
@@ -134,7 +134,7 @@ def callers(stack, models, prometheus):
 
     def call():
         with (
-            httpx.Client(base_url=inference["http"], trust_env=False, timeout=30) as client,
+            plain_http.client(base_url=inference["http"], timeout=30) as client,
             grpc.insecure_channel(inference["grpc"]) as channel,
         ):
             stub = inference_pb2_grpc.GRPCInferenceServiceStub(channel)

@@ -5,11 +5,11 @@ import contextlib
 import os
 import signal
 
-import httpx
 import pytest
 from benchmarks.calls import Stream, caller, failed, send
 from benchmarks.neighbours import manifests, play
 from tests.e2e.conftest import SYSTEM, until
+from tests.support import plain_http
 
 pytestmark = pytest.mark.e2e
 
@@ -81,13 +81,13 @@ def test_a_model_that_a_stranger_unloads_is_back_within_seconds(stack, models, m
     server = f"http://{stack.get('pod', 'mlserver-0')['status']['podIP']}:9000"
 
     def in_memory():
-        found = httpx.post(f"{server}/v2/repository/index", json={"ready": True}, trust_env=False).json()
+        found = plain_http.post(f"{server}/v2/repository/index", json={"ready": True}).json()
         return next((each["name"] for each in found if each["name"].startswith("unloaded_")), None)
 
     inside = in_memory()
 
     def act():
-        httpx.post(f"{server}/v2/repository/models/{inside}/unload", trust_env=False).raise_for_status()
+        plain_http.post(f"{server}/v2/repository/models/{inside}/unload").raise_for_status()
         until(in_memory, seconds=20, what="the return to memory")
         until(lambda: answers(stack, models, "unloaded"), what="an answer")
 

@@ -5,9 +5,9 @@ import shutil
 import threading
 
 import grpc
-import httpx
 import pytest
 from tests.e2e.conftest import SYSTEM, bailie, until
+from tests.support import plain_http
 from tests.support.broker import running_broker
 
 from bailie._gen import inference_pb2 as pb
@@ -38,7 +38,7 @@ def conditions(stack, name):
 
 def ask(stack, expectation, name, path="/v2/models/{}.pipeline/infer", **headers):
     url = stack.url(SYSTEM) + path.format(name)
-    return httpx.post(url, json=expectation.request(), headers=headers, timeout=30, trust_env=False)
+    return plain_http.post(url, json=expectation.request(), headers=headers, timeout=30)
 
 
 def names_in(answer):
@@ -119,12 +119,12 @@ def test_a_pipeline_answers_changes_and_ends(stack, models, model, gateway):
         assert names_in(heard) == ["one", "two"]
         assert heard.json()["outputs"][0]["data"] == heard.json()["outputs"][1]["data"]
         assert heard.headers["x-pipeline-version"] == "1"
-    ready = httpx.get(stack.url(SYSTEM) + "/v2/models/both.pipeline/ready", trust_env=False)
+    ready = plain_http.get(stack.url(SYSTEM) + "/v2/models/both.pipeline/ready")
     assert ready.status_code == 200
     asked_over_grpc(stack, expectation)
 
     for path in ("/v2/models/both.pipeline", "/v2/pipelines/both"):
-        metadata = httpx.get(stack.url(SYSTEM) + path, trust_env=False)
+        metadata = plain_http.get(stack.url(SYSTEM) + path)
         assert (metadata.status_code, metadata.json()["name"]) == (200, "both.pipeline"), metadata.text
 
     change_under_load(stack, expectation)
@@ -164,7 +164,7 @@ def change_under_load(stack, expectation):
     over, bad, seen = threading.Event(), [], []
 
     def load():
-        with httpx.Client(trust_env=False, timeout=30) as client:
+        with plain_http.client(timeout=30) as client:
             while not over.is_set():
                 url = f"{stack.url(SYSTEM)}/v2/models/both.pipeline/infer"
                 heard = client.post(url, json=expectation.request())
@@ -225,7 +225,7 @@ def test_a_pipeline_that_cannot_be_says_why(stack, gateway):
     found = until(lambda: conditions(stack, "round"))
     assert found["Ready"]["status"] == found["PipelineReady"]["status"] == "False"
     assert "form a cycle" in found["PipelineReady"]["message"]
-    heard = httpx.post(stack.url(SYSTEM) + "/v2/models/round.pipeline/infer", json={}, trust_env=False)
+    heard = plain_http.post(stack.url(SYSTEM) + "/v2/models/round.pipeline/infer", json={})
     assert heard.status_code == 503
     assert "pipeline round" in json.loads(heard.text)["error"]
 

@@ -6,11 +6,11 @@ Only the address of a sample is changed, to an artifact that the kind's own libr
 import json
 import shutil
 
-import httpx
 import pytest
 from tests.agent.test_runtimes import KINDS, environment_has, flowers, trained
 from tests.e2e.conftest import SYSTEM, until
 from tests.samples.table import of_kind
+from tests.support import plain_http
 
 pytestmark = pytest.mark.e2e
 
@@ -92,7 +92,7 @@ def manifest(sample, artifact):
 
 def outputs(stack, name):
     url = f"{stack.url()}/v2/models/{name}/infer"
-    answer = httpx.post(url, json=flowers(), timeout=30, trust_env=False)
+    answer = plain_http.post(url, json=flowers(), timeout=30)
     assert answer.is_success, f"{name}: {answer.text}"
     return answer.json()["outputs"][0]["data"]
 

@@ -3,9 +3,9 @@
 import json
 
 import grpc
-import httpx
 import pytest
 from tests.e2e.conftest import STAGING, SYSTEM, bailie, until
+from tests.support import plain_http
 
 from bailie._gen import inference_pb2, inference_pb2_grpc
 from bailie.inference.codec import to_protobuf
@@ -37,7 +37,7 @@ def test_grpc_answers_as_rest_does(stack, models, model):
 
 
 def test_an_unknown_model_is_404_and_says_so(stack):
-    response = httpx.post(f"{stack.url()}/v2/models/nobody/infer", json={"inputs": []}, trust_env=False)
+    response = plain_http.post(f"{stack.url()}/v2/models/nobody/infer", json={"inputs": []})
     assert response.status_code == 404
     assert response.headers["content-type"].startswith("application/json")
     assert "nobody" in response.text
@@ -92,9 +92,9 @@ def test_a_mistake_in_a_request_passes_through_once(stack, model):
     stack.wait_ready("strict")
     url = f"{stack.url()}/v2/models/strict/infer"
     headers = {"content-type": "application/json"}
-    assert 400 <= httpx.post(url, content="{bad", headers=headers, trust_env=False).status_code < 500
+    assert 400 <= plain_http.post(url, content="{bad", headers=headers).status_code < 500
     tensor = {"name": "predict", "shape": [1, 2], "datatype": "FP64", "data": [1.0, 2.0]}
-    wrong_shape = httpx.post(url, json={"inputs": [tensor]}, trust_env=False)
+    wrong_shape = plain_http.post(url, json={"inputs": [tensor]})
     assert wrong_shape.status_code >= 400
 
 
@@ -125,7 +125,7 @@ def test_a_name_with_dots_is_served_everywhere(stack, models, model):
         assert stub.ServerReady(inference_pb2.ServerReadyRequest(), timeout=30).ready
         listed = stub.RepositoryIndex(inference_pb2.RepositoryIndexRequest(), timeout=30).models
     assert (name, "READY") in {(each.name, each.state) for each in listed}
-    with httpx.Client(base_url=stack.url(), trust_env=False, timeout=30) as client:
+    with plain_http.client(base_url=stack.url(), timeout=30) as client:
         assert client.get("/v2/health/ready").json() == {"ready": True}
         index = client.post("/v2/repository/index", json={}).json()
         assert {"name": name, "version": "1", "state": "READY", "reason": ""} in index
@@ -172,12 +172,11 @@ def test_a_body_of_64_mebibytes_arrives(stack, models, model):
     start = f'{{"inputs": [{{"name": "predict", "shape": [{rows}, 4], "datatype": "FP64", "data": ['
     body = f"{start}{data}]}}]}}".encode()
     assert len(body) > 64 * 2**20
-    response = httpx.post(
+    response = plain_http.post(
         f"{stack.url()}/v2/models/large/infer",
         content=body,
         headers={"content-type": "application/json"},
         timeout=120,
-        trust_env=False,
     )
     assert response.status_code == 200, response.text[:500]
     assert len(response.json()["outputs"][0]["data"]) == rows

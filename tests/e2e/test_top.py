@@ -3,10 +3,10 @@
 import json
 
 import grpc
-import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from tests.e2e.conftest import SYSTEM, bailie, until
+from tests.support import plain_http
 
 from bailie._gen import inference_pb2, inference_pb2_grpc
 
@@ -23,7 +23,7 @@ def scheduler(stack):
 
 def counted(stack, name, **labels):
     """The sum of a series of the scheduler."""
-    text = httpx.get(f"http://{scheduler(stack)}:9006/metrics").text
+    text = plain_http.get(f"http://{scheduler(stack)}:9006/metrics").text
     return sum(
         each.value
         for family in text_string_to_metric_families(text)

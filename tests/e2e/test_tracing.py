@@ -5,9 +5,9 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 import grpc
-import httpx
 import pytest
 from tests.e2e.conftest import SYSTEM, until
+from tests.support import plain_http
 from tests.support.collector import SAMPLED, SERVICE, TRACE, TraceCollector
 
 pytestmark = pytest.mark.e2e
@@ -43,7 +43,7 @@ def test_a_namespace_sends_its_traces_without_a_restart(stack, models, model):
 
     def traced(found):
         headers = {"traceparent": SAMPLED}
-        assert httpx.post(url, json=body, headers=headers, trust_env=False, timeout=30).status_code == 200
+        assert plain_http.post(url, json=body, headers=headers, timeout=30).status_code == 200
         return found.of("seldon-envoy", trace=TRACE)
 
     with receiving() as found:

@@ -7,9 +7,9 @@ import shutil
 import subprocess
 from contextlib import AsyncExitStack
 
-import httpx
 import pytest
 import pytest_asyncio
+from tests.support import plain_http
 from tests.support.dataplane import backend, control_plane, envoy, took
 from tests.support.documents import ROOT
 from tests.support.environments import clients_environment, mlserver_environment
@@ -47,7 +47,7 @@ async def mesh(mlserver_process, tmp_path_factory):
         json.dumps({"name": "echo_3", "implementation": "model.Echo"})
     )
     load = f"{mlserver_process.url}/v2/repository/models/echo_3/load"
-    async with httpx.AsyncClient(timeout=60, trust_env=False) as client:
+    async with plain_http.async_client(timeout=60) as client:
         (await client.post(load)).raise_for_status()
     replica = ReplicaEndpoint(
         "mlserver-0", "127.0.0.1", mlserver_process.http_port, mlserver_process.grpc_port

@@ -5,6 +5,7 @@ import stat
 import httpx
 import psutil
 import pytest
+from tests.support import plain_http
 from tests.support.dataplane import TOKEN, control_plane, envoy, free_port, process_of, took, until
 
 from bailie.gateway import descriptors
@@ -123,7 +124,7 @@ async def test_an_envoy_on_a_laptop_follows_its_endpoints_file(tmp_path):
     assert endpoints.exists(), "Envoy does not start without the file"
     log = tmp_path / "log"
     with process_of(command(path, concurrency=1), log):
-        async with httpx.AsyncClient() as client, control_plane() as (gateway, port):
+        async with plain_http.async_client() as client, control_plane() as (gateway, port):
 
             async def status(url):
                 try:
@@ -173,7 +174,7 @@ async def test_the_admin_interface_is_for_the_owner_of_the_pod(tmp_path):
     async with control_plane() as (gateway, port), envoy(tmp_path, port) as mesh:
         await took(gateway, RoutingTable("ns"))
         base = f"http://127.0.0.1:{mesh.probe}"
-        async with httpx.AsyncClient(base_url=base) as client, mesh.admin() as admin:
+        async with plain_http.async_client(base_url=base) as client, mesh.admin() as admin:
 
             async def ready():
                 return (await client.get("/ready")).status_code == 200
@@ -234,7 +235,7 @@ async def test_a_worker_that_hangs_ends_envoy(tmp_path):
         path.write_text(json.dumps(hanging(json.loads(path.read_text()), port)))
         with process_of(command(path, concurrency=2), tmp_path / "log") as process:
             await took(gateway, RoutingTable("ns"))
-            async with httpx.AsyncClient() as client:
+            async with plain_http.async_client() as client:
                 with pytest.raises(httpx.TransportError):
                     await client.get(f"http://127.0.0.1:{port}/", timeout=60)
             await until(lambda: process.poll() is not None, "Envoy ends")

@@ -9,6 +9,7 @@ from contextlib import AsyncExitStack
 import grpc
 import httpx
 import pytest
+from tests.support import plain_http
 from tests.support.dataplane import backend, control_plane, encoded, envoy, opened, took, until
 from tests.support.matching import Forward, OfNamespace, PassedOn, match, once_only
 from tests.support.ports import free_port
@@ -85,7 +86,7 @@ async def test_an_envoy_of_before_may_ask_at_the_ports_of_its_agents(tmp_path, p
         one = await stack.enter_async_context(backend("mlserver-0"))
         gateway, xds = await stack.enter_async_context(control_plane())
         await stack.enter_async_context(envoy(tmp_path, xds, address=address))
-        http = await stack.enter_async_context(httpx.AsyncClient(base_url=f"http://{address}:{port}"))
+        http = await stack.enter_async_context(plain_http.async_client(base_url=f"http://{address}:{port}"))
         channel = await stack.enter_async_context(grpc.aio.insecure_channel(f"{address}:{port}"))
         await took(gateway, RoutingTable("ns", served(one, "iris")))
         with pytest.raises(httpx.ConnectError):

@@ -10,6 +10,7 @@ import httpx
 import psutil
 import pytest
 from benchmarks import raw_http2
+from tests.support import plain_http
 from tests.support.dataplane import backend, control_plane, envoy, took, until
 
 from bailie._gen import inference_pb2 as pb
@@ -102,7 +103,7 @@ async def test_an_envoy_that_is_short_of_memory_says_so(tmp_path):
         with pytest.raises(grpc.aio.AioRpcError) as caught:
             await mesh.stub.ModelInfer(pb.ModelInferRequest(), metadata=METADATA)
         assert (caught.value.code().name, caught.value.details()) == ("UNAVAILABLE", expected.message)
-        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{mesh.probe}") as client:
+        async with plain_http.async_client(base_url=f"http://127.0.0.1:{mesh.probe}") as client:
             for path in ("/live", "/ready", "/stats/prometheus"):
                 assert (await client.get(path)).status_code == 200
 
@@ -121,7 +122,7 @@ async def test_connections_above_the_limit_are_closed_and_probes_are_not(tmp_pat
                     assert await reader.read() == b""
             gone += 1
         assert gone == 20
-        async with httpx.AsyncClient() as client:
+        async with plain_http.async_client() as client:
             assert (await client.get(f"http://127.0.0.1:{mesh.probe}/live")).status_code == 200
         for _, writer in opened:
             writer.close()

@@ -7,10 +7,10 @@ import time
 from contextlib import AsyncExitStack
 from dataclasses import replace
 
-import httpx
 import psutil
 import pytest
 import pytest_asyncio
+from tests.support import plain_http
 from tests.support.dataplane import backend, control_plane, envoy, opened, plain, took, until
 from tests.support.ports import free_port
 
@@ -303,7 +303,7 @@ async def _active(mesh):
 
 async def stats(mesh):
     """Returns the numbers of the sinks' clusters."""
-    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{mesh.probe}") as probe:
+    async with plain_http.async_client(base_url=f"http://127.0.0.1:{mesh.probe}") as probe:
         lines = (await probe.get("/stats?filter=payload/")).text.splitlines()
     pairs = (line.removeprefix("cluster.").split(": ") for line in lines)
     return {name: int(value) for name, value in pairs if value.isdecimal()}

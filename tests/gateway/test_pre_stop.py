@@ -8,8 +8,8 @@ import sys
 from contextlib import AsyncExitStack, asynccontextmanager
 
 import grpc
-import httpx
 import pytest
+from tests.support import plain_http
 from tests.support.dataplane import answers, backend, control_plane, envoy, took, until
 
 from bailie._gen import inference_pb2 as pb
@@ -71,7 +71,7 @@ async def test_connections_are_closed_with_their_next_answer_and_new_ones_are_ta
         for _ in range(20):
             assert await ask(mesh.http, "close")
         assert hook.returncode is None
-        async with httpx.AsyncClient() as client:
+        async with plain_http.async_client() as client:
             assert (await client.get(f"http://{probe(tmp_path)}/ready")).status_code == 503
 
 

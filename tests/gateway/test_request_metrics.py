@@ -7,11 +7,11 @@ from dataclasses import replace
 from itertools import product
 
 import grpc
-import httpx
 import pytest
 from h2.config import H2Configuration
 from h2.connection import H2Connection
 from h2.events import StreamEnded
+from tests.support import plain_http
 from tests.support.dataplane import backend, control_plane, envoy, took, until
 
 from bailie._gen import inference_pb2 as pb
@@ -45,7 +45,7 @@ def table(one, two, version=1):
 
 async def series(mesh):
     """The series of seldon_…: by name, a list of (labels, value)."""
-    async with httpx.AsyncClient() as client:
+    async with plain_http.async_client() as client:
         text = (await client.get(f"http://127.0.0.1:{mesh.probe}/stats/prometheus")).text
     found = {}
     for name, labels, value in SERIES.findall(text):

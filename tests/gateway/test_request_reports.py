@@ -8,8 +8,8 @@ from dataclasses import replace
 from itertools import cycle
 
 import grpc
-import httpx
 import pytest
+from tests.support import plain_http
 from tests.support.dataplane import backend, control_plane, envoy, took, until
 from tests.support.ports import free_port
 
@@ -159,7 +159,7 @@ async def test_a_series_that_envoy_dropped_as_idle_is_counted_on_exactly(replica
     async with (
         control_plane(Gateway(counts=counts)) as (gateway, port),
         envoy(tmp_path, port, change=FORGETFUL) as mesh,
-        httpx.AsyncClient() as client,
+        plain_http.async_client() as client,
     ):
 
         async def dropped():

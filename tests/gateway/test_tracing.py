@@ -9,11 +9,11 @@ import socket
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import replace
 
-import httpx
 import pytest
 import pytest_asyncio
 from tests.pipelinegateway.client import running
 from tests.pipelinegateway.models import Models
+from tests.support import plain_http
 from tests.support.collector import CALLER, SAMPLED, TRACE, UNSAMPLED, collector, vanished
 from tests.support.dataplane import answers, backend, control_plane, envoy, opened, plain, took, until
 from tests.support.environments import mlserver_environment
@@ -282,7 +282,7 @@ def _load(server, artifact):
         uri = {"parameters": {"uri": str(artifact / "model.joblib")}}
         settings = {"name": name, "implementation": "mlserver_sklearn.SKLearnModel", **uri}
         (folder / "model-settings.json").write_text(json.dumps(settings))
-        httpx.post(f"{server.url}/v2/repository/models/{name}/load", timeout=60).raise_for_status()
+        plain_http.post(f"{server.url}/v2/repository/models/{name}/load", timeout=60).raise_for_status()
 
 
 BOTH = {"steps": [{"name": "a"}, {"name": "b"}], "output": {"steps": ["a", "b"]}}

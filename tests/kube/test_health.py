@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 
-import httpx
 import pytest
 import structlog
+from tests.support import plain_http
 from tests.support.loop_turns import loop_turns
 from tests.support.timelapse import TimelapseLoop
 from tests.support.waiting import until
@@ -46,14 +46,14 @@ async def base():
     ],
 )
 async def test_get(base, path, status, text):
-    async with httpx.AsyncClient() as client:
+    async with plain_http.async_client() as client:
         with structlog.testing.capture_logs():
             answer = await client.get(base + path)
     assert (answer.status_code, answer.text) == (status, text)
 
 
 async def test_metrics_are_prometheus_text(base):
-    async with httpx.AsyncClient() as client:
+    async with plain_http.async_client() as client:
         answer = await client.get(f"{base}/metrics")
     assert answer.headers["content-type"].startswith("text/plain; version=")
     assert "python_info" in answer.text
@@ -61,7 +61,7 @@ async def test_metrics_are_prometheus_text(base):
 
 
 async def test_other_methods_are_refused(base):
-    async with httpx.AsyncClient() as client:
+    async with plain_http.async_client() as client:
         answer = await client.post(f"{base}/live")
     assert answer.status_code == 405
 
@@ -75,7 +75,7 @@ async def test_nonsense_does_no_harm(base, sent):
         answer = await reader.read()
     writer.close()
     assert answer == b"" or answer.startswith(b"HTTP/1.1 400")
-    async with httpx.AsyncClient() as client:
+    async with plain_http.async_client() as client:
         assert (await client.get(f"{base}/live")).status_code == 200
 
 
@@ -95,7 +95,7 @@ async def test_an_answer_that_takes_its_time_is_given_though_the_server_ends():
         return {"waited": True}
 
     health = HealthServer(live=lambda: None, ready=lambda: None, routes={"slow": slow})
-    async with httpx.AsyncClient() as client, asyncio.TaskGroup() as group:
+    async with plain_http.async_client() as client, asyncio.TaskGroup() as group:
         async with health.serve("127.0.0.1", 0) as port:
             answer = group.create_task(client.get(f"http://127.0.0.1:{port}/slow"))
             await asked.wait()
@@ -114,7 +114,7 @@ async def test_few_answers_are_made_at_a_time_and_probes_wait_for_none():
     health = HealthServer(live=lambda: None, ready=lambda: None, routes={"slow": slow})
     async with (
         health.serve("127.0.0.1", 0) as port,
-        httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as client,
+        plain_http.async_client(base_url=f"http://127.0.0.1:{port}") as client,
         asyncio.TaskGroup() as group,
     ):
         answers = [group.create_task(client.get(f"/slow/{number}")) for number in range(12)]
@@ -136,7 +136,7 @@ async def test_others_run_between_the_slices_of_metrics():
     health = HealthServer(live=lambda: None, ready=lambda: None, metrics=slices)
     async with (
         health.serve("127.0.0.1", 0) as port,
-        httpx.AsyncClient() as client,
+        plain_http.async_client() as client,
         loop_turns() as turns,
     ):
         text = (await client.get(f"http://127.0.0.1:{port}/metrics")).text

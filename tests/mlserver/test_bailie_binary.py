@@ -3,8 +3,8 @@
 import json
 import struct
 
-import httpx
 import pytest
+from tests.support import plain_http
 
 from bailie.inference import codec
 from bailie.mlserver.bailie_binary import CODES, BadTensors, as_json
@@ -111,8 +111,8 @@ def infer(mlserver_process):
     (folder / "model.py").write_text(ECHO)
     (folder / "model-settings.json").write_text(json.dumps({"name": "echo", "implementation": "model.Echo"}))
     load = f"{mlserver_process.url}/v2/repository/models/echo/load"
-    httpx.post(load, timeout=60, trust_env=False).raise_for_status()
-    with httpx.Client(base_url=mlserver_process.url, trust_env=False, timeout=30) as client:
+    plain_http.post(load, timeout=60).raise_for_status()
+    with plain_http.client(base_url=mlserver_process.url, timeout=30) as client:
 
         def post(content, length, **more):
             headers = {"inference-header-content-length": length, "content-type": "application/octet-stream"}

@@ -9,6 +9,7 @@ import time
 import grpc
 import httpx
 import pytest
+from tests.support import plain_http
 from tests.support.environments import mlserver_environment
 from tests.support.mlserver import MlserverProcess
 
@@ -85,7 +86,7 @@ def hasty(tmp_path_factory):
 
 @pytest.fixture
 async def client():
-    async with httpx.AsyncClient(trust_env=False, timeout=60) as client:
+    async with plain_http.async_client(timeout=60) as client:
         yield client
 
 
@@ -276,7 +277,7 @@ async def test_few_requests_wait_for_a_model_that_keeps_its_loop(hasty, client):
     (await client.post(write(hasty, "crowded"))).raise_for_status()
     hanging = begin(infer(client, hasty, "crowded", "time.sleep(600)"))
     limits = httpx.Limits(max_connections=300)
-    async with httpx.AsyncClient(trust_env=False, timeout=60, limits=limits) as crowd:
+    async with plain_http.async_client(timeout=60, limits=limits) as crowd:
         waiting = [begin(infer(crowd, hasty, "crowded")) for _ in range(250)]
         answers = [answer.json()["reason"] for answer in await asyncio.gather(hanging, *waiting)]
     await asyncio.sleep(0)

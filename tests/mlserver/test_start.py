@@ -5,8 +5,8 @@ import http.client
 import json
 
 import grpc
-import httpx
 import pytest
+from tests.support import plain_http
 
 from bailie._gen import inference_pb2, inference_pb2_grpc
 from bailie.mlserver.start import settled, words
@@ -58,7 +58,7 @@ def server(mlserver_process):
         json.dumps({"name": "wayward", "implementation": "model.Wayward"})
     )
     load = f"{mlserver_process.url}/v2/repository/models/wayward/load"
-    httpx.post(load, timeout=60, trust_env=False).raise_for_status()
+    plain_http.post(load, timeout=60).raise_for_status()
     return mlserver_process
 
 
@@ -165,7 +165,7 @@ RAISED = {
 @pytest.mark.parametrize("what", RAISED)
 async def test_rest_and_grpc_answer_with_a_models_own_words(server, what):
     status, code, words = RAISED[what]
-    async with httpx.AsyncClient(trust_env=False, timeout=30) as http:
+    async with plain_http.async_client(timeout=30) as http:
         answer = await http.post(f"{server.url}{INFER}", json=asking(what))
     assert (answer.status_code, answer.json()) == (status, {"error": words})
     assert answer.headers["content-type"] == "application/json"
@@ -189,7 +189,7 @@ async def only(stub, what):
 
 
 async def test_an_error_outside_of_predict_is_json_too(server):
-    async with httpx.AsyncClient(trust_env=False, timeout=30) as http:
+    async with plain_http.async_client(timeout=30) as http:
         answer = await http.post(f"{server.url}/odd")
         other = await http.post(f"{server.url}{INFER}", json=asking("not a response"))
     assert (answer.status_code, answer.json()) == (500, {"error": "builtins.ValueError: a path of its own"})

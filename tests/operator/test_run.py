@@ -6,6 +6,7 @@ import contextlib
 import httpx
 from prometheus_client import REGISTRY
 from structlog.testing import capture_logs
+from tests.support import plain_http
 from tests.support.waiting import until, until_true
 
 from bailie.api.kinds import LEASE, ROLE_BINDING, SERVER
@@ -83,7 +84,7 @@ async def test_health_says_which_namespaces_are_served(installation):
         async with asyncio.TaskGroup() as group:
             task = group.create_task(run(installation.settings(), installation.client, installation.adapter))
             started = await until(lambda: [entry for entry in logs if entry["event"] == "operator started"])
-            async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{started[0]['port']}") as http:
+            async with plain_http.async_client(base_url=f"http://127.0.0.1:{started[0]['port']}") as http:
                 await until_true(lambda: _answers(http, "/ready"))
                 await until_true(lambda: _serves(http, installation.a))
                 metrics = (await http.get("/metrics")).text

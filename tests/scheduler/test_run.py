@@ -9,6 +9,7 @@ from functools import partial
 
 import httpx
 import pytest
+from tests.support import plain_http
 from tests.support.waiting import until as until_within
 from tests.support.waiting import until_true
 
@@ -521,7 +522,7 @@ async def test_the_process_answers_probes_and_explains(namespace, unused_tcp_por
         with contextlib.suppress(httpx.TransportError):
             return (await client.get(f"http://127.0.0.1:{http}{path}")).text
 
-    async with asyncio.TaskGroup() as group, httpx.AsyncClient(trust_env=False) as client:
+    async with asyncio.TaskGroup() as group, plain_http.async_client() as client:
         task = group.create_task(run(settings, namespace.client, data_plane))
         async with asyncio.timeout(60):
             while True:

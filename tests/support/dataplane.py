@@ -16,6 +16,7 @@ import uvicorn
 from starlette.applications import Starlette
 from starlette.responses import JSONResponse, StreamingResponse
 from starlette.routing import Route as Path_
+from tests.support import plain_http
 from tests.support.ports import free_port
 from tests.support.waiting import DEADLINE
 
@@ -219,7 +220,7 @@ class Mesh:
 
     def admin(self) -> httpx.AsyncClient:
         """Speaks to the admin interface by way of its socket."""
-        transport = httpx.AsyncHTTPTransport(uds=str(self.log.parent / ADMIN_SOCKET))
+        transport = plain_http.unix_transport(uds=str(self.log.parent / ADMIN_SOCKET))
         return httpx.AsyncClient(base_url="http://admin", transport=transport)
 
 
@@ -270,7 +271,7 @@ async def envoy(
         path.write_text(json.dumps(json.loads(path.read_text()) | change))
     with process_of(command(path, concurrency=1), log) as process:
         async with (
-            httpx.AsyncClient(base_url=f"http://{address}:{port}", timeout=60) as http,
+            plain_http.async_client(base_url=f"http://{address}:{port}", timeout=60) as http,
             grpc.aio.insecure_channel(f"{address}:{port}", options=NO_LIMIT) as channel,
         ):
             yield Mesh(process, port, probe, http, channel, log)

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import helm_python
-import httpx
+from tests.support import plain_http
 from tests.support.api import running_api
 from tests.support.autopsy import autopsy
 from tests.support.charts import CHARTS
@@ -43,6 +43,8 @@ from bailie.workloads.node.settings import Program
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
+
+    import httpx
 
     from bailie.api.kinds import Kind
 
@@ -165,7 +167,7 @@ class Ground:
             return await asyncio.to_thread(lambda: self.cluster.http.post(proxy, json=request))
         service = await self.admin.get(SERVICE, MESH_SERVICE, namespace)
         port = next(port for port in service["spec"]["ports"] if port["name"] == "data")
-        async with httpx.AsyncClient(trust_env=False, timeout=30) as client:
+        async with plain_http.async_client(timeout=30) as client:
             return await client.post(f"http://127.0.0.1:{port['nodePort']}{path}", json=request)
 
     async def add_to_scope(self, home: str, *names: str) -> None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import httpx
 import pytest
+from tests.support import plain_http
 from tests.support.environments import mlserver_environment
 from tests.support.ports import free_port
 
@@ -80,7 +81,7 @@ class MlserverProcess:
             if self._process.poll() is not None:
                 break
             try:
-                if httpx.get(f"{self.url}/v2/health/ready", timeout=1, trust_env=False).is_success:
+                if plain_http.get(f"{self.url}/v2/health/ready", timeout=1).is_success:
                     return
             except httpx.HTTPError:
                 time.sleep(0.1)

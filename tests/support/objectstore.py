@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import httpx
 import pytest
+from tests.support import plain_http
 from tests.support.mlserver import free_port
 
 from bailie.agent.rclone import binary
@@ -87,7 +88,7 @@ def _wait(url: str) -> None:
     deadline = time.monotonic() + 20
     while True:
         try:
-            httpx.get(url, trust_env=False)
+            plain_http.get(url)
         except httpx.TransportError:
             if time.monotonic() > deadline:
                 raise

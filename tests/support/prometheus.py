@@ -6,9 +6,9 @@ import shutil
 import subprocess
 from dataclasses import dataclass
 
-import httpx
 import pytest
 import yaml
+from tests.support import plain_http
 from tests.support.documents import ROOT
 
 _UNPACKED = ROOT / ".venv-prometheus" / "usr" / "bin"
@@ -48,7 +48,7 @@ class Prometheus:
 
     def get(self, path, **parameters):
         """Returns the `data` of an answer of its API."""
-        answer = httpx.get(f"{self.url}/api/v1/{path}", params=parameters, timeout=30, trust_env=False)
+        answer = plain_http.get(f"{self.url}/api/v1/{path}", params=parameters, timeout=30)
         assert answer.status_code == 200, f"{parameters}: {answer.text}"
         return answer.json()["data"]
 

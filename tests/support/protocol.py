@@ -21,6 +21,7 @@ import grpc
 import httpx
 import psutil
 from google.protobuf.message import DecodeError
+from tests.support import plain_http
 from tests.support.agents import hello, report, status
 from tests.support.api import Api, running_api
 from tests.support.reports import name_of
@@ -98,7 +99,7 @@ class Ground:
     async def answer(self, path: str) -> int:
         """Returns the HTTP status of one of the scheduler's answers, 0 for none within a second."""
         with contextlib.suppress(httpx.TransportError):
-            async with httpx.AsyncClient(timeout=1.0) as http:
+            async with plain_http.async_client(timeout=1.0) as http:
                 return (await http.get(f"http://{self.address}:9006{path}")).status_code
         return 0
 

@@ -24,6 +24,7 @@ import httpx2
 
 from bailie.agent.threads import in_thread
 from bailie.inference.bodies import fetch
+from bailie.inference.trust import trusted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -63,7 +64,7 @@ class ServerMemory:
         if found.process or not self._metrics:
             return found
         try:
-            async with httpx2.AsyncClient(trust_env=False) as client:
+            async with httpx2.AsyncClient(trust_env=False, verify=trusted(self._metrics)) as client:
                 answer = await fetch(
                     client, "GET", self._metrics, most=_LONGEST_METRICS, seconds=_METRICS_SECONDS
                 )

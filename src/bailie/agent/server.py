@@ -21,6 +21,7 @@ import httpx2
 from bailie._gen import inference_pb2, inference_pb2_grpc
 from bailie.agent.errors import ServerError
 from bailie.inference.bodies import Fetched, TooLong, fetch
+from bailie.inference.trust import trusted
 from bailie.lifecycle.signature import MOST_BYTES, Signature, bounded, read_signature
 
 if TYPE_CHECKING:
@@ -87,8 +88,10 @@ class InferenceServer:
         """How many were made over HTTP. While there is no new one, the server's process is the same."""
         self.loading = 0
         """How many models it is loading now: MLServer may answer nothing else meanwhile."""
+        base = f"http://{host}:{http_port}"
+        hooks = {"request": [self._trace]}
         self._http = httpx2.AsyncClient(
-            base_url=f"http://{host}:{http_port}", trust_env=False, event_hooks={"request": [self._trace]}
+            base_url=base, trust_env=False, verify=trusted(base), event_hooks=hooks
         )
         self._target = f"{host}:{grpc_port}"
         self._name = f"the inference server at {host}:{http_port}"

@@ -19,6 +19,7 @@ from bailie.client.grpc_wire import GrpcReply
 from bailie.client.rest_wire import RestReply
 from bailie.inference.bodies import TooLong, fetch
 from bailie.inference.client import MAX_MESSAGE_BYTES, ServerUnreachable
+from bailie.inference.trust import trusted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -46,7 +47,7 @@ class RestLink:
     def __init__(self, url: str, timeout: float) -> None:
         self._url = url.rstrip("/")
         self._timeout = timeout
-        self._http = httpx2.Client(trust_env=False, timeout=timeout)
+        self._http = httpx2.Client(trust_env=False, timeout=timeout, verify=trusted(self._url))
 
     def infer(self, model: str, inputs: Inputs, headers: Mapping[str, str]) -> Answer:
         """Sends inputs and returns the answer. Raises InferenceError, ServerUnreachable."""
@@ -94,7 +95,7 @@ class AsyncRestLink:
     def __init__(self, url: str, timeout: float) -> None:
         self._url = url.rstrip("/")
         self._timeout = timeout
-        self._http = httpx2.AsyncClient(trust_env=False)
+        self._http = httpx2.AsyncClient(trust_env=False, verify=trusted(self._url))
 
     async def infer(self, model: str, inputs: Inputs, headers: Mapping[str, str]) -> Answer:
         """Sends inputs and returns the answer. Raises InferenceError, ServerUnreachable."""

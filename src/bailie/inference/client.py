@@ -18,6 +18,7 @@ import httpx2
 from bailie._gen import inference_pb2, inference_pb2_grpc
 from bailie.inference.bodies import TooLong, fetch
 from bailie.inference.codec import from_protobuf, to_protobuf
+from bailie.inference.trust import trusted
 from bailie.wellknown.headers import MODEL
 
 if TYPE_CHECKING:
@@ -74,7 +75,7 @@ class RestClient:
     def __init__(self, url: str, *, timeout: float = 60.0) -> None:
         self._url = url.rstrip("/")
         self._timeout = timeout
-        self._http = httpx2.AsyncClient(trust_env=False)
+        self._http = httpx2.AsyncClient(trust_env=False, verify=trusted(self._url))
 
     async def infer(
         self, model: str, body: Mapping[str, Any], headers: Mapping[str, str] | None = None

@@ -17,6 +17,7 @@ import httpx2
 from bailie.api.kinds import POD
 from bailie.api.texts import shown
 from bailie.inference.bodies import TooLong, fetch
+from bailie.inference.trust import trusted
 from bailie.local.connection import running_kubeconfig
 from bailie.local.errors import LocalError, NoAddress
 from bailie.local.gateway_answers import NoGatewayAnswer, decoded
@@ -109,9 +110,9 @@ def _host(address: str) -> str:
 
 async def _fetched(address: str, path: str) -> dict[str, Any]:
     """Returns the answer of one gateway. Raises _Unheard."""
-    async with httpx2.AsyncClient(trust_env=False) as http:
+    url = f"http://{address}/{path}"
+    async with httpx2.AsyncClient(trust_env=False, verify=trusted(url)) as http:
         try:
-            url = f"http://{address}/{path}"
             answer = await fetch(http, "GET", url, most=_MOST_BYTES, seconds=_SECONDS)
             if not answer.is_success:
                 raise _Unheard(f"it answers with status {answer.status}")

@@ -12,6 +12,7 @@ import httpx2
 from bailie.api.kinds import POD, SELDON_RUNTIME, SERVICE
 from bailie.api.seldon_config import SCHEDULER
 from bailie.inference.bodies import fetch
+from bailie.inference.trust import trusted
 from bailie.kube.errors import ApiError, Forbidden, NotFound
 from bailie.scope.central import asked_of, redirected_to
 from bailie.wellknown import labels, names, ports
@@ -74,7 +75,7 @@ async def _asked_directly(pod: dict[str, Any], path: str) -> dict[str, Any]:
     if not address:
         return {}
     url = f"http://{address}:{SCHEDULER_HTTP_PORT}/{path}"
-    async with httpx2.AsyncClient(trust_env=False) as http:
+    async with httpx2.AsyncClient(trust_env=False, verify=trusted(url)) as http:
         try:
             answer = await fetch(http, "GET", url, most=LONGEST_ANSWER, seconds=TIMEOUT_SECONDS)
             return dict(json.loads(answer.content)) if answer.is_success else {}

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 import httpx
 import pytest
 from structlog.testing import capture_logs
+from tests.support import plain_http
 from tests.support.held_calls import Gate
 
 from bailie.agent.settings import Settings
@@ -43,7 +44,7 @@ async def held(server):
     async with (
         listening,
         serve_http(WaitingRequests(gate, settings), settings) as port,
-        httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", trust_env=False, timeout=30) as http,
+        plain_http.async_client(base_url=f"http://127.0.0.1:{port}", timeout=30) as http,
     ):
         yield gate, http
 

@@ -9,9 +9,9 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 
 import grpc
-import httpx
 import pytest
 from tests.agent.conftest import load, running, unload, version
+from tests.support import plain_http
 from tests.support.models import infer_body
 from tests.support.waiting import until_true
 
@@ -91,7 +91,7 @@ async def crowded(settings, scheduler, uri):
         assert endpoint.held_http_port
         url = f"http://127.0.0.1:{endpoint.held_http_port}"
         async with (
-            httpx.AsyncClient(base_url=url, trust_env=False, timeout=30) as http,
+            plain_http.async_client(base_url=url, timeout=30) as http,
             grpc.aio.insecure_channel(f"127.0.0.1:{endpoint.held_grpc_port}") as channel,
         ):
             held = Held(scheduler, http, channel)
@@ -260,7 +260,7 @@ async def test_without_overcommit_an_idle_model_leaves_memory_and_the_next_reque
     async with running(replace(settings, overcommit_percent=0)):
         endpoint = (await scheduler.connected()).hello.endpoint
         base = f"http://{endpoint.address}:{endpoint.held_http_port}"
-        async with httpx.AsyncClient(base_url=base, timeout=60, trust_env=False) as http:
+        async with plain_http.async_client(base_url=base, timeout=60) as http:
             held = Held(scheduler, http, None)
             await held.load(held.first, trained_models.iris)
             await scheduler.reaches(held.first, LOADED)

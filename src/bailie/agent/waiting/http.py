@@ -18,6 +18,7 @@ import structlog
 import uvicorn
 
 from bailie.agent.waiting.requests import CONNECT_SECONDS, STOP_SECONDS, NotAnswered
+from bailie.inference.trust import trusted
 from bailie.routing.refusal import not_served
 from bailie.tracing.context import HEADER
 from bailie.wellknown.headers import VERSION
@@ -56,7 +57,9 @@ async def serve_http(requests: WaitingRequests, settings: Settings) -> AsyncIter
     limits = httpx2.Limits(max_connections=None, max_keepalive_connections=0)
     base = f"http://{settings.address}:{settings.http_port}"
     listening = socket.create_server((settings.address, settings.held_http_port))
-    async with httpx2.AsyncClient(base_url=base, trust_env=False, timeout=timeout, limits=limits) as client:
+    async with httpx2.AsyncClient(
+        base_url=base, trust_env=False, verify=trusted(base), timeout=timeout, limits=limits
+    ) as client:
         config = uvicorn.Config(
             _Application(requests, settings, client),
             log_config=None,

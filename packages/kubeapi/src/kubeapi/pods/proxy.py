@@ -8,6 +8,7 @@ ends at a size and at a time, and ends when the caller goes.
 from __future__ import annotations
 
 import asyncio
+import ssl
 from typing import TYPE_CHECKING, NamedTuple
 
 import httpx2
@@ -161,7 +162,10 @@ class PodProxy:
 
 
 def _client() -> httpx2.AsyncClient:
-    return httpx2.AsyncClient(timeout=_SILENT_SECONDS, trust_env=False, follow_redirects=False)
+    """Returns a client of plain HTTP. It trusts no certificate: to read all of the machine's takes 20 ms, in
+    which the API would answer nobody."""
+    nobody = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    return httpx2.AsyncClient(timeout=_SILENT_SECONDS, trust_env=False, follow_redirects=False, verify=nobody)
 
 
 async def _when_gone(receive: Receive, call: Callable[[], object]) -> None:
