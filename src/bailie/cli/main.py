@@ -71,6 +71,7 @@ def _run(arguments: list[str]) -> None:
 
     if arguments and arguments[0] in processes.PROCESSES and not {"-h", "--help"} & set(arguments):
         sys.exit(processes.run(arguments[0], arguments[1:]))
+    _import_structlog()
     from bailie.cli.app import app
 
     try:
@@ -80,12 +81,22 @@ def _run(arguments: list[str]) -> None:
 
 
 def _run_seldon(arguments: list[str]) -> None:
+    _import_structlog()
     from bailie.cli.seldon.app import app, as_typed
 
     try:
         app(as_typed(arguments), prog_name="seldon")
     finally:
         sys.stdout.flush()
+
+
+def _import_structlog() -> None:
+    """Imports structlog as if rich were not installed: it would load rich for pictures of exceptions, which
+    `logging` does not use. Commands that draw load the parts of rich that they need."""
+    sys.modules["rich"] = None  # type: ignore[assignment]
+    import structlog  # noqa: F401
+
+    del sys.modules["rich"]
 
 
 def _fail_without_extra(error: ModuleNotFoundError) -> None:
