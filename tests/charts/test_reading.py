@@ -1,13 +1,12 @@
 """A key means the same however a file has it: empty, as text, in capitals, one item in place of a list."""
 
 import itertools
-from functools import cache
 
 import helm_python
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.charts.test_values import BESIDE, changes, example, leaves, nested
+from tests.charts.test_values import BESIDE, changes, example, leaves, nested, usual
 from tests.support.charts import render
 
 import charts
@@ -72,12 +71,6 @@ def found(chart, path, value):
     return leaves(render(chart, nested(path, value, BESIDE.get(path, {}))))
 
 
-@cache
-def usual(chart, path=""):
-    """Returns what is rendered without the key, with what else it needs."""
-    return leaves(render(chart, BESIDE.get(path, {})))
-
-
 @pytest.mark.parametrize("chart", charts.ROWS)
 def test_there_are_forms_of_every_key_and_its_example_has_an_effect(chart):
     rows = [row for (its, _), row in BY_PATH.items() if its == chart]
@@ -113,9 +106,28 @@ def test_a_form_of_a_key_that_needs_others_means_the_same_as_its_value(path):
         assert found(chart, path, form) == expected, form
 
 
-@pytest.mark.parametrize(("chart", "path"), [*BY_PATH, *BRANCHES], ids=str)
+NEEDY = [key for key in BY_PATH if key[1] in BESIDE]
+
+
+@pytest.mark.parametrize(("chart", "path"), [*NEEDY, *BRANCHES], ids=str)
 def test_a_null_key_is_an_unset_one(chart, path):
     assert found(chart, path, None) == usual(chart, path)
+
+
+def halves():
+    """Yields half of a chart's keys, again and again: any two keys are apart once."""
+    for chart in charts.ROWS:
+        paths = [path for its, path in BY_PATH if its == chart and path not in BESIDE]
+        for bit, side in itertools.product(range(len(paths).bit_length()), (0, 1)):
+            yield chart, [path for place, path in enumerate(paths) if place >> bit & 1 == side]
+
+
+@pytest.mark.parametrize(("chart", "paths"), list(halves()))
+def test_null_keys_are_unset_ones_whichever_they_are(chart, paths):
+    values = {}
+    for path in paths:
+        values = nested(path, None, values)
+    assert changes(usual(chart), leaves(render(chart, values))) == []
 
 
 @pytest.mark.parametrize(("chart", "path"), BRANCHES, ids=str)

@@ -107,8 +107,8 @@ def test_the_fields_that_may_be_many_have_these_numbers():
 @pytest.mark.parametrize(
     ("data", "words"),
     [
-        (b"\x1a\x00" * 2 * MIB, "more than 2000000 fields"),
-        (b"\x42\x00" * MIB, "at most 262144 bytes, not 2097152"),
+        (b"\x1a\x00" * (MIB // 4) + b"\x1a\xff", "the number at byte 524289 has no end"),
+        (b"\x42\x00" * (MIB // 4), "at most 262144 bytes, not 524288"),
         (b"\x0a\x80\x80\x80\x02" + b"\x52\x00" * 2 * MIB, "at most 262144 bytes, not 4194309"),
         (b"\x1a\xff" * MIB, "this is no envoy.service.discovery.v3.DeltaDiscoveryRequest: field 3 at byte"),
     ],
@@ -122,6 +122,11 @@ def test_a_long_request_is_counted_before_it_is_read(data, words):
         assert tracemalloc.get_traced_memory()[1] < MIB
     finally:
         tracemalloc.stop()
+
+
+def test_more_than_two_million_fields_are_refused():
+    found, problem = xds_requests.read(b"\x1a\x00" * 2 * MIB)
+    assert (found, "more than 2000000 fields" in problem) == (None, True)
 
 
 def test_an_envoy_that_comes_back_with_all_that_it_has_is_read():

@@ -13,6 +13,8 @@ T = TypeVar("T")
 
 DEADLINE = 30.0
 """Seconds. Bounds a failure only, so it is far longer than anything takes on a busy machine."""
+_RARE = 0.05
+"""Seconds between two looks that cost a request each."""
 
 
 async def until(condition: Callable[[], T], *, seconds: float = DEADLINE) -> T:
@@ -45,10 +47,16 @@ def until_blocking(
 
 
 async def until_true(condition: Callable[[], Awaitable[T]], *, seconds: float = DEADLINE) -> T:
-    """As `until`, for a condition that has to be awaited."""
-    deadline = asyncio.get_running_loop().time() + seconds
+    """As `until`, for a condition that has to be awaited.
+
+    Such a condition asks an API or a server: the longer the wait, the rarer the looks, up to `_RARE` seconds
+    apart, so that they do not take the processor time from what is waited for.
+    """
+    now = asyncio.get_running_loop().time
+    begun = now()
     while not (found := await condition()):
-        if asyncio.get_running_loop().time() > deadline:
+        waited = now() - begun
+        if waited > seconds:
             raise AssertionError(f"still {found!r} after {seconds:g}s: {condition}")
-        await asyncio.sleep(0.01)
+        await asyncio.sleep(min(max(0.01, waited / 10), _RARE))
     return found
