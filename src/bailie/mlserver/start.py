@@ -22,6 +22,7 @@ differs in five ways:
 from __future__ import annotations
 
 import contextlib
+import gc
 import logging
 import re
 import resource
@@ -248,10 +249,13 @@ def main() -> None:
 
 
 if __name__ in {"__main__", "__mp_main__"}:  # the server, and each of its parallel workers
+    gc.disable()  # until MLServer is imported: nothing of that is garbage
     # Beside this file, where Bailie is not installed.
     from bailie_models import install
 
     install()
+    gc.freeze()
+    gc.enable()
 
 if __name__ == "__main__":
     main()
