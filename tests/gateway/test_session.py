@@ -6,12 +6,13 @@ import pytest
 from tests.support.dataplane import encoded
 
 from bailie.gateway import descriptors
-from bailie.gateway.asleep import MOST_GONE
+from bailie.gateway.asleep import NOBODY
 from bailie.gateway.listener import Address, handed_back_listener, listener
 from bailie.gateway.resources import (
     CLUSTER_URL,
     ENDPOINTS_URL,
     LISTENER_URL,
+    ROUTES_URL,
     SCOPE_URL,
     Encoder,
     resource,
@@ -250,54 +251,114 @@ def test_a_rejection_without_words_still_is_one(session):
     assert session.receive(reply) == "rejected without a message"
 
 
-ASLEEP = "asleep/http/7/a_1"
+SLEEP, ASLEEP = Asleep("a_1", 7), "a_1@7"
 
 
 def wakes(session, entry):
     """An Envoy that keeps a request for the version `a_1`, and the table in which the name has this entry."""
     encoder = Encoder()
-    start(session, encoded(encoder, RoutingTable("ns", {"a": Asleep("a_1", 7)}), 1))
-    session.receive(request(CLUSTER_URL, names=["*", ASLEEP]))
+    start(session, encoded(encoder, RoutingTable("ns", {"a": SLEEP}), 1))
+    session.receive(request(ROUTES_URL, names=[ASLEEP]))
     return encoded(encoder, RoutingTable("ns", {"a": entry}), 2)
 
 
 def test_a_request_that_an_envoy_keeps_is_known_until_its_version_answers(session):
-    snap = wakes(session, Asleep("a_1", 7))
-    assert session.kept == {Asleep("a_1", 7)}
+    snap = wakes(session, SLEEP)
+    assert session.kept == {SLEEP}
     assert session.settle(snap)
-    assert session.next_response(snap, NOW) is None, (
-        "to tell that there is no such cluster would end the wait"
-    )
+    assert session.next_response(snap, NOW) is None, "to tell that there are no routes would end the wait"
     woken = snapshot("a", revision=3)
     clusters = session.next_response(woken, NOW)
-    assert sent(clusters) == {ASLEEP, *PAIR}
+    assert sent(clusters) == PAIR
     session.receive(request(ENDPOINTS_URL, names=sorted(PAIR)))
     acknowledge(session, session.next_response(woken, NOW))
     acknowledge(session, clusters)
-    acknowledge(session, session.next_response(woken, NOW))
+    kept = session.next_response(woken, NOW)
+    assert (kept.type_url, sent(kept), session.kept) == (ROUTES_URL, {ASLEEP}, frozenset())
+    assert session.next_response(woken, NOW) is None, "a request that loses its key before would wait on"
+    acknowledge(session, kept)
+    routes = session.next_response(woken, NOW)
+    assert (sent(routes), list(routes.removed_resources)) == ({"a"}, [])
+    acknowledge(session, routes)
     assert session.settle(woken)
     assert session.next_response(woken, NOW + 1) is None
     gone = session.next_response(woken, NOW + 1 + LINGER_SECONDS)
-    assert list(gone.removed_resources) == [ASLEEP]
+    assert (gone.type_url, list(gone.removed_resources)) == (SCOPE_URL, [ASLEEP])
     acknowledge(session, gone)
-    assert (session.kept, session.settle(woken)) == (frozenset(), True)
+    session.receive(request(ROUTES_URL, gone=[ASLEEP]))
+    assert session.settle(woken)
+    assert session.subscriptions[ROUTES_URL].names == set()
 
 
-def test_an_envoy_that_names_the_sleeps_of_its_whole_life_gets_the_newest_few(session):
-    names = [f"asleep/http/{period}/a_1" for period in range(1000)]
-    session.receive(request(CLUSTER_URL, names=["*", *names, *PAIR], versions={names[0]: "1"}))
-    assert {each.period for each in session.kept} == {996, 997, 998, 999}
-    session.receive(request(CLUSTER_URL, names=["asleep/grpc/3/a_1"], gone=[names[999]]))
-    assert {each.period for each in session.kept} == {3, 996, 997, 998}
-    response = session.next_response(snapshot("a"), NOW)
-    assert sent(response) == {*PAIR, *names[996:999], "asleep/grpc/3/a_1"}
+def test_a_request_on_its_way_when_the_routes_change_is_answered(session):
+    encoder = Encoder()
+    start(session, encoded(encoder, RoutingTable("ns", {"a": SLEEP}), 1))
+    woken = snapshot("a", revision=2, encoder=encoder)
+    while not session.settle(woken):
+        response = session.next_response(woken, NOW)
+        if response.type_url == CLUSTER_URL:
+            session.receive(request(ENDPOINTS_URL, names=sorted(PAIR)))
+        acknowledge(session, response)
+    session.receive(request(ROUTES_URL, names=[ASLEEP]))
+    assert sent(session.next_response(woken, NOW + 1)) == {ASLEEP}
 
 
-def test_clusters_that_were_asked_for_go_out_in_parts(session):
+def test_requests_that_are_kept_for_another_leaders_sleep_keep_their_key(session):
+    encoder = Encoder()
+    start(session, encoded(encoder, RoutingTable("ns", {"a": SLEEP}), 1))
+    session.receive(request(ROUTES_URL, names=[ASLEEP]))
+    other = encoded(encoder, RoutingTable("ns", {"a": Asleep("a_1", 9)}), 2)
+    for later in (0, LINGER_SECONDS, 2 * LINGER_SECONDS):
+        while response := session.next_response(other, NOW + later):
+            assert (response.type_url, list(response.removed_resources)) == (SCOPE_URL, [])
+            acknowledge(session, response)
+    assert session.kept == {SLEEP}
+    woken = encoded(encoder, RoutingTable("ns", {"a": NotReady("Loading", "it is not")}), 3)
+    told = []
+    for later in (60, 60 + LINGER_SECONDS):
+        while response := session.next_response(woken, NOW + later):
+            told.append((response.type_url, sorted(response.removed_resources) or sorted(sent(response))))
+            acknowledge(session, response)
+    assert told == [
+        (ROUTES_URL, [ASLEEP]),
+        (SCOPE_URL, ["a"]),
+        (SCOPE_URL, [ASLEEP]),
+        (SCOPE_URL, ["a_1@9"]),
+    ]
+
+
+def test_an_envoy_that_comes_back_keeps_requests_for_the_routes_that_it_lacks(session):
+    session.receive(request(ROUTES_URL, names=["a_1@7", "b_1@8"], versions={"b_1@8": "1"}))
+    assert session.kept == {SLEEP}
+    session.receive(request(ROUTES_URL, gone=["b_1@8"]))
+    session.receive(request(ROUTES_URL, names=["b_1@9", "else"], gone=["a_1@7"]))
+    assert session.kept == {Asleep("b_1", 9)}
+
+
+def test_a_model_that_sleeps_again_and_again_leaves_nothing_behind(session):
+    encoder, revision, now = Encoder(), 1, NOW
+    start(session, encoded(encoder, RoutingTable("ns", {"a": Asleep("a_1", 0)}), 1))
+    for period in range(100):
+        session.receive(request(ROUTES_URL, names=[f"a_1@{period}"]))
+        for entry in (NotReady("Loading", "it is not"), Asleep("a_1", period + 1)):
+            revision += 1
+            snap = encoded(encoder, RoutingTable("ns", {"a": entry}), revision)
+            for later in (0, LINGER_SECONDS):
+                now += later
+                while response := session.next_response(snap, now):
+                    acknowledge(session, response)
+                    if response.type_url == SCOPE_URL and response.removed_resources:
+                        session.receive(request(ROUTES_URL, gone=response.removed_resources))
+            assert session.settle(snap)
+    assert {url: len(each.sent) for url, each in session.subscriptions.items()}[SCOPE_URL] == 3
+    assert (session.subscriptions[ROUTES_URL].names, session.kept) == (set(), frozenset())
+
+
+def test_routes_that_were_asked_for_go_out_in_parts(session):
     snap = snapshot("a")
     start(session, snap)
-    names = {f"asleep/http/7/a{number}_1" for number in range(2 * MOST_AWOKEN + 1)}
-    session.receive(request(CLUSTER_URL, names=sorted(names)))
+    names = {f"a{number}_1@7" for number in range(2 * MOST_AWOKEN + 1)}
+    session.receive(request(ROUTES_URL, names=sorted(names)))
     got, parts = set(), []
     while not session.settle(snap):
         response = session.next_response(snap, NOW)
@@ -307,54 +368,31 @@ def test_clusters_that_were_asked_for_go_out_in_parts(session):
     assert (got, parts) == (names, [MOST_AWOKEN, MOST_AWOKEN, 1])
 
 
-def names_of_a_long_life(count, keeps=0):
-    """Clusters of versions that slept and are gone, and of some Models that sleep."""
-    gone = [f"asleep/http/{period}/gone{period}_1" for period in range(count)]
-    return [*gone, *(f"asleep/{kind}/3/keeps{n}_1" for n in range(keeps) for kind in ("http", "grpc"))]
+def test_clusters_of_sleeps_by_the_name_that_an_earlier_version_gave_them_are_gone(session):
+    snap = snapshot("a")
+    start(session, snap)
+    session.receive(request(CLUSTER_URL, names=["asleep/http/7/a_1"]))
+    assert session.settle(snap)
+    assert session.next_response(snap, NOW) is None
+    told = session.next_response(snap, NOW + LINGER_SECONDS)
+    assert (told.type_url, list(told.removed_resources)) == (CLUSTER_URL, ["asleep/http/7/a_1"])
 
 
-def test_an_envoy_may_name_any_number_of_sleeps_and_those_of_models_that_are_gone_are_forgotten(session):
-    entries = {f"keeps{number}": Asleep(f"keeps{number}_1", 3) for number in range(2 * MOST_GONE)}
-    snap = encoded(Encoder(), RoutingTable("ns", entries), 1)
-    first = request(CLUSTER_URL, names=["*", *names_of_a_long_life(MOST_NAMES + 1, keeps=2 * MOST_GONE)])
-    assert problem(first) is None
-    session.receive(first)
-    assert session.full(request(CLUSTER_URL, names=["asleep/http/4/keeps1_1"])) is None
-    session.receive(request(LISTENER_URL))
-    session.receive(request(SCOPE_URL))
-    ended = set()
-    while not session.settle(snap):
-        response = session.next_response(snap, NOW)
-        if response.type_url == CLUSTER_URL:
-            ended |= sent(response)
-        acknowledge(session, response)
-    newest = range(MOST_NAMES + 1 - MOST_GONE, MOST_NAMES + 1)
-    assert ended == {f"asleep/http/{period}/gone{period}_1" for period in newest}
-    assert {each.name for each in session.kept} >= {each.name for each in entries.values()}
-    assert session.next_response(snap, NOW + 1) is None
-    removed = session.next_response(snap, NOW + 1 + LINGER_SECONDS)
-    assert set(removed.removed_resources) == ended
-    acknowledge(session, removed)
-    assert session.kept == set(entries.values())
-    assert len(session.subscriptions[CLUSTER_URL].names) == 1 + 4 * MOST_GONE
-
-
-def test_other_names_are_bounded_beside_those_of_sleeps(session):
-    slept, others = names_of_a_long_life(10), [f"http/s-{number}" for number in range(MOST_NAMES + 1)]
-    assert "resources of a type" in problem(request(CLUSTER_URL, names=[*slept, *others]))
-    session.receive(request(CLUSTER_URL, names=others[2:]))
+def test_names_are_bounded(session):
+    names = [f"http/s-{number}" for number in range(MOST_NAMES + 1)]
+    assert "resources of a type" in problem(request(CLUSTER_URL, names=names))
+    session.receive(request(CLUSTER_URL, names=names[2:]))
     assert session.full(request(CLUSTER_URL, names=["one"])) is None
     assert session.full(request(CLUSTER_URL, names=["one", "two"]))
-    versions = dict.fromkeys(names_of_a_long_life(MOST_NAMES + 1), "1")
-    assert "resources of a type" in problem(request(CLUSTER_URL, versions=versions))
+    assert "resources of a type" in problem(request(CLUSTER_URL, versions=dict.fromkeys(names, "1")))
 
 
 @pytest.mark.parametrize("entry", [NotReady("Loading", "it is not"), Route((Backend("a_2", 1, (R0,)),))])
 def test_requests_that_an_envoy_keeps_fail_where_their_version_will_not_answer(session, entry):
-    response = session.next_response(wakes(session, entry), NOW)
-    found = next(each for each in response.resources if each.name == ASLEEP)
-    cluster = descriptors.message_class(descriptors.CLUSTER).FromString(found.resource.value)
-    assert [len(each.lb_endpoints) for each in cluster.load_assignment.endpoints] == [0]
+    snap = wakes(session, entry)
+    found = snap.awoken(ASLEEP)
+    routes = descriptors.message_class(descriptors.ROUTES).FromString(found.message.resource.value)
+    assert [each.route.cluster for host in routes.virtual_hosts for each in host.routes] == [NOBODY]
 
 
 def test_an_answer_that_does_not_come_is_overdue_in_the_end(session):

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bailie.gateway import descriptors
-from bailie.gateway.request_metrics import METADATA
+from bailie.gateway.request_metrics import KEPT_FOR, METADATA
 from bailie.wellknown import headers, logged
 
 EXPRESSION = "envoy.extensions.access_loggers.filters.cel.v3.ExpressionFilter"
@@ -74,7 +74,7 @@ FIELDS = {
     "grpc_status": "%GRPC_STATUS%",
     "flags": "%RESPONSE_FLAGS%",
     "details": "%RESPONSE_CODE_DETAILS%",
-    "model": f"%COALESCE({json.dumps({'operators': ['ROUTE_NAME', _ASKED_FOR]})})%",
+    "model": f"%COALESCE({json.dumps({'operators': ['ROUTE_NAME', KEPT_FOR, _ASKED_FOR]})})%",
     "version": f"%RESP({headers.ROUTE}):256%",
     "server": f"%UPSTREAM_METADATA({METADATA}:server)%",
     "server_replica": f"%UPSTREAM_METADATA({METADATA}:server_replica)%",

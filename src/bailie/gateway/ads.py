@@ -288,12 +288,9 @@ class Streams:
         return None
 
     def _receive(self, session: XdsSession, request: Any, pod: str) -> None:
-        url, names = request.type_url, len(request.resource_names_subscribe)
-        if names > xds_requests.MOST_NAMES:
-            # Messages end at 64 MiB (OPTIONS), which is more than a million names.
-            self.complaints.warn("Envoy names all sleeps of a long life: restart its pod", pod, names=names)
         rejected = session.receive(request)
         if rejected:
+            url = request.type_url
             self.complaints.warn("Envoy rejected its configuration", pod, type=url, message=rejected)
 
     async def _write(

@@ -21,6 +21,7 @@ TYPE_PREFIX = "type.googleapis.com/"
 CLUSTER = "envoy.config.cluster.v3.Cluster"
 ENDPOINTS = "envoy.config.endpoint.v3.ClusterLoadAssignment"
 LISTENER = "envoy.config.listener.v3.Listener"
+ROUTES = "envoy.config.route.v3.RouteConfiguration"
 SCOPE = "envoy.config.route.v3.ScopedRouteConfiguration"
 TOKEN_BUCKET = "envoy.type.v3.TokenBucket"  # noqa: S105 - a bucket of tokens, not one of ours
 

@@ -232,6 +232,7 @@ def _filters(namespace: str) -> list[dict[str, Any]]:
         _lua(REQUEST_FILTER, shared + _script("request.lua")),
         {"name": BRIDGE_FILTER, "typed_config": _bridge()},
         {**_lua(ANSWER_FILTER, _script("answer.lua")), "disabled": True},
+        {**_lua(asleep.HOP_FILTER, _script("asleep.lua")), "disabled": True},
         {"name": asleep.KEEP_FILTER, "disabled": True, "typed_config": asleep.keep_filter()},
         {"name": "router", "typed_config": _router()},
     ]
@@ -335,6 +336,8 @@ def _refusals(namespace: str) -> list[dict[str, Any]]:
     model = "%REQ(SELDON-MODEL)%"
     # Before its route has a cluster, a request has the header by which the route was found.
     not_woken = refusal.not_woken(namespace, "%ROUTE_NAME%", asleep.KEEP_SECONDS // 60)
+    asked = f"%DYNAMIC_METADATA({request_metrics.METADATA}:{request_metrics.ASLEEP})%"
+    kept = refusal.not_woken(namespace, asked, asleep.KEEP_SECONDS // 60)
     no_answer = refusal.no_answer(namespace, model, "%LOCAL_REPLY_BODY%")
     mesh = refusal.mesh_no_answer(namespace, model, "%UPSTREAM_CLUSTER%", "%LOCAL_REPLY_BODY%")
     return [
@@ -346,6 +349,8 @@ def _refusals(namespace: str) -> list[dict[str, Any]]:
         *_in_our_words(refusal.too_long(namespace, LONGEST_UNNAMED), status("EQ", 413)),
         *_of_a_name(mesh, both(flagged("UO", *_UNANSWERED), when(_OF_MESH))),
         *_of_a_name(not_woken, flagged("NC")),
+        # Envoy's own word for a request that was kept for too long is 504.
+        *({**each, "status_code": kept.status} for each in _in_our_words(kept, flagged("SI"))),
         *_of_a_name(refusal.replicas_overloaded(namespace, model), flagged("UO")),
         *_of_a_name(no_answer, flagged(*_UNANSWERED)),
     ]

@@ -117,7 +117,7 @@ class Gateway:
 
     @property
     def kept(self) -> frozenset[Asleep]:
-        """The entries for which an Envoy keeps requests, or has kept some, as long as it is connected."""
+        """The sleeps for which an Envoy keeps requests."""
         return self._kept
 
     @property

@@ -26,6 +26,9 @@ LOGGER = "envoy.extensions.access_loggers.stats.v3.Config"
 METADATA = "bailie"
 """Where an endpoint's metadata say which replica of which server it is."""
 FOUND_LATE = "found_late"
+ASLEEP = "asleep"
+"""Where a request's metadata say for which Model it is kept: meanwhile it has no route (`asleep.lua`)."""
+KEPT_FOR = {"command": "DYNAMIC_METADATA", "param": f"{METADATA}:{ASLEEP}"}
 VERSION = "version"
 """Where a request's metadata say which of several versions was chosen for it (`request.lua`), so that a
 caller who leaves before the answer counts as one of that version."""
@@ -72,6 +75,7 @@ KNOWN_STATUSES = (
 """The code of any other status is Unknown, for a model's code may answer any number."""
 _CHOSEN = {"command": "DYNAMIC_METADATA", "param": f"{METADATA}:{VERSION}"}
 _ANSWERED = {"command": "RESP", "param": headers.ROUTE}
+_NAME = f"%COALESCE({json.dumps({'operators': ['ROUTE_NAME', KEPT_FOR]})})%"
 _VERSION_OF_REQUEST = f"%COALESCE({json.dumps({'operators': [_CHOSEN, _ANSWERED]})})%"
 MOST_SERIES = 500_000
 """Of one kind in an Envoy: 10,000 models on 10 replicas with 5 codes each. More are not counted."""
@@ -129,7 +133,7 @@ def _grpc_status(statuses: tuple[str, ...], *, exclude: bool = False) -> dict[st
 
 def _of_ended(method: str, code: str, *calls: dict[str, Any]) -> dict[str, Any]:
     server, replica = (f"%UPSTREAM_METADATA({METADATA}:{key})%" for key in ("server", "server_replica"))
-    values = ("%ROUTE_NAME%", _VERSION_OF_REQUEST, server, replica, method, code, "%RESPONSE_FLAGS%")
+    values = (_NAME, _VERSION_OF_REQUEST, server, replica, method, code, "%RESPONSE_FLAGS%")
     labels = dict(zip(LABELS, values, strict=True))
     stats = {
         "counters": [
@@ -145,7 +149,7 @@ def _under_way(calls: dict[str, Any]) -> dict[str, Any]:
     """Returns the logger of requests under way. A request whose message names the model is none of them, for
     at its beginning Envoy knows no model (`naming.lua` marks these)."""
     paired = {"add_log_type": "DownstreamStart", "sub_log_type": "DownstreamEnd"}
-    stat = _stat(IN_FLIGHT, {"model": "%ROUTE_NAME%"})
+    stat = _stat(IN_FLIGHT, {"model": _NAME})
     stats = {"gauges": [{"stat": stat, "value_fixed": 1, "add_subtract": paired}]}
     found_late = {"filter": METADATA, "path": [{"key": FOUND_LATE}], "value": {"bool_match": False}}
     known = {"metadata_filter": {"matcher": found_late, "match_if_key_not_found": True}}

@@ -30,18 +30,19 @@ from bailie.gateway.namespace_routes import NAMESPACE_SCOPE, namespace_scope
 from bailie.routing.table import Asleep, Elsewhere, Route
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from pathlib import Path
 
     from bailie.api.collector import Collector
     from bailie.api.payload_log import PayloadLog
     from bailie.gateway.access_log import AccessLog
     from bailie.gateway.listener import Address
-    from bailie.routing.table import Entry, ReplicaEndpoint, RoutingTable
+    from bailie.routing.table import Backend, Entry, ReplicaEndpoint, RoutingTable
 
 CLUSTER_URL = descriptors.type_url(descriptors.CLUSTER)
 ENDPOINTS_URL = descriptors.type_url(descriptors.ENDPOINTS)
 LISTENER_URL = descriptors.type_url(descriptors.LISTENER)
+ROUTES_URL = descriptors.type_url(descriptors.ROUTES)
 SCOPE_URL = descriptors.type_url(descriptors.SCOPE)
 BUCKET_URL = descriptors.type_url(descriptors.TOKEN_BUCKET)
 
@@ -67,31 +68,22 @@ class ResourceSnapshot:
     collector: Collector | None = None
     """Where the listener for requests is to send their traces."""
     entries: Mapping[str, Entry] = field(default_factory=dict)
-    max_requests_per_replica: int = clusters.MAX_REQUESTS_PER_REPLICA
 
-    def awoken(self, name: str) -> XdsResource | None:
-        """Returns the cluster with this name for requests to a version that has slept (`asleep`).
+    def awoken(self, key: str) -> XdsResource | None:
+        """Returns the routes with this name for requests to a version that has slept (`asleep`).
 
         None while the version sleeps, and for other names. Where the version will not answer any more, the
-        cluster has no replicas, so that the requests fail.
+        routes lead to nobody, so that the requests fail.
         """
-        found = asleep.sleep_of(name)
-        if found is None:
+        slept = asleep.sleep_of(key)
+        if slept is None:
             return None
-        protocol, slept = found
         entry = self.entries.get(slept.model)
         if isinstance(entry, Asleep) and entry.name == slept.name:
             return None
         backends = entry.backends if isinstance(entry, Route) else ()
-        replicas = next((each.replicas for each in backends if each.name == slept.name), ())
-        return _awoken(name, protocol, replicas, self.max_requests_per_replica)
-
-    def knows(self, slept: Asleep) -> bool:
-        """Says whether a version that has slept still does, or has a route."""
-        entry = self.entries.get(slept.model)
-        if isinstance(entry, Asleep):
-            return entry.name == slept.name
-        return isinstance(entry, Route) and any(each.name == slept.name for each in entry.backends)
+        backend = next((each for each in backends if each.name == slept.name), None)
+        return _awoken(self.namespace, key, slept.model, backend)
 
 
 def resource(name: str, message: Any) -> XdsResource:
@@ -141,6 +133,8 @@ class Encoder:
     _namespace: str = ""
     _entries: Mapping[str, Entry] = field(default_factory=dict)
     _scopes: dict[str, XdsResource] = field(default_factory=dict)
+    _kept: dict[str, XdsResource] = field(default_factory=dict)
+    """The scopes of requests that are kept, by key."""
     _pairs: dict[str, _Pair] = field(default_factory=dict)
     _others: dict[str, _UsedCluster] = field(default_factory=dict)
     """Clusters without endpoints that come over ADS: other meshes, and sinks of payloads."""
@@ -161,6 +155,7 @@ class Encoder:
                 if len(made) % SLICE == 0:
                     yield None
         self._scopes.update(made)
+        self._follow_sleeps(before, now, [*changed, *(before.keys() - now.keys())])
         for name in changed:
             self._count(now[name], 1)
         for name in before.keys() - now.keys():
@@ -172,10 +167,21 @@ class Encoder:
         self._entries = now
         yield self._snapshot(table, revision)
 
+    def _follow_sleeps(
+        self, before: Mapping[str, Entry], now: Mapping[str, Entry], names: Iterable[str]
+    ) -> None:
+        for name in names:
+            was, entry = before.get(name), now.get(name)
+            if isinstance(was, Asleep):
+                del self._kept[asleep.kept_key(name, was)]
+            if isinstance(entry, Asleep):
+                key = asleep.kept_key(name, entry)
+                self._kept[key] = resource(key, routes.kept_scope(key))
+
     def _begin(self, namespace: str) -> None:
         """Forgets the resources of another namespace."""
         self._namespace, self._entries, self._scopes = namespace, {}, {}
-        self._pairs, self._others = {}, {}
+        self._kept, self._pairs, self._others = {}, {}, {}
         self._own = resource(NAMESPACE_SCOPE, namespace_scope(namespace))
         copies = mirror_listener(namespace, self.access_log)
         self._copies = resource(copies.name, copies)
@@ -193,7 +199,7 @@ class Encoder:
             },
             ENDPOINTS_URL: {name: pair.endpoints for name, pair in pairs},
             LISTENER_URL: {self._copies.name: self._copies} if table.mirrors else {},
-            SCOPE_URL: {NAMESPACE_SCOPE: self._own, **self._scopes},
+            SCOPE_URL: {NAMESPACE_SCOPE: self._own, **self._scopes, **self._kept},
             BUCKET_URL: _BUCKETS,
         }
         return ResourceSnapshot(
@@ -203,7 +209,6 @@ class Encoder:
             table.takes_over,
             table.collector,
             table.entries,
-            self.max_requests_per_replica,
         )
 
     def _count(self, entry: Entry, by: int) -> None:
@@ -248,10 +253,8 @@ def _most(for_each: int, replicas: tuple[ReplicaEndpoint, ...]) -> int:
 
 
 @lru_cache(maxsize=1024)
-def _awoken(
-    name: str, protocol: Protocol, replicas: tuple[ReplicaEndpoint, ...], for_each: int
-) -> XdsResource:
-    return resource(name, asleep.cluster(name, protocol, replicas, _most(for_each, replicas)))
+def _awoken(namespace: str, key: str, model: str, backend: Backend | None) -> XdsResource:
+    return resource(key, routes.kept_routes(namespace, key, model, backend))
 
 
 @lru_cache(maxsize=64)

@@ -9,6 +9,7 @@ because no header of a caller can overwrite it there.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -65,7 +66,7 @@ def scope(namespace: str, key: str, entry: Entry) -> Any:
         host = _elsewhere(entry, passed_on_already(namespace, name))
         added[headers.PASSED_ON] = namespace
     elif isinstance(entry, Asleep):
-        host = _asleep(name, entry)
+        host = _asleep(name, key, entry)
     elif len(entry.backends) == 1:
         host = _one_backend(name, entry)
     else:
@@ -77,6 +78,31 @@ def scope(namespace: str, key: str, entry: Entry) -> Any:
     host["routes"] = [{**noted, **each} for each in host["routes"]]
     host["request_headers_to_add"] = host.get("request_headers_to_add", []) + _headers(added)
     return scope_of(key, host, clusters_known=not isinstance(entry, Asleep))
+
+
+def kept_scope(key: str) -> Any:
+    """Returns the ScopedRouteConfiguration message of a key whose routes come on demand (`asleep`)."""
+    return descriptors.message_class(descriptors.SCOPE)(
+        name=key, key={"fragments": [{"string_key": key}]}, route_configuration_name=key, on_demand=True
+    )
+
+
+def kept_routes(namespace: str, key: str, model: str, backend: Backend | None) -> Any:
+    """Returns the RouteConfiguration message of that key, for requests that were kept: to the version that
+    answers at last, or to nobody."""
+    if backend is None:
+        found = scope_of(
+            model, {"routes": [{"name": model, "match": ANY_MATCH, "route": {"cluster": asleep.NOBODY}}]}
+        )
+    else:
+        found = scope(namespace, model, Route((replace(backend, weight=1),)))
+    routes = found.route_configuration
+    routes.name = key
+    routes.validate_clusters.value = False
+    for each in routes.virtual_hosts[0].routes:
+        # Not that of a request that is kept: the version may take its time.
+        each.route.idle_timeout.SetInParent()
+    return routes
 
 
 def _subject(name: str) -> dict[str, Any]:
@@ -114,19 +140,21 @@ def _one_backend(name: str, route: Route) -> dict[str, Any]:
     return {**host, "routes": _to_version(name, backend.name, rest, grpc)}
 
 
-def _asleep(name: str, entry: Asleep) -> dict[str, Any]:
-    """Returns routes to the cluster of a version that is on no server, which keep the requests until it is.
+def _asleep(name: str, key: str, entry: Asleep) -> dict[str, Any]:
+    """Returns routes that lead requests for a version that is on no server to those that come on demand.
 
     Whether the model is ready may be asked without waking it, as of a model that has left memory.
     """
-    rest, grpc = ({"timeout": {}, "cluster": asleep.cluster_name(entry, protocol)} for protocol in CALLS)
-    # It may be an agent that answers, where a request comes just before the pods end.
-    host = _of_version(entry.name, held=True)
-    host["typed_per_filter_config"] |= {**_for_models(), asleep.KEEP_FILTER: enabled()}
+    # Routes that come on demand have no time limit of their own.
+    rest = grpc = {"idle_timeout": {"seconds": asleep.KEEP_SECONDS}, "cluster": asleep.NOBODY}
+    host = _of_version(entry.name, held=False)
+    there = _context(key=f"{MODEL_PATH}{route_name(asleep.kept_key(key, entry))}", name=name)
+    kept = {asleep.HOP_FILTER: enabled_with(there), asleep.KEEP_FILTER: enabled()}
+    host["typed_per_filter_config"] |= {**_for_models(), **kept}
     ready = {
         "match": {"path": f"{MODEL_PATH}{name}/ready"},
         "direct_response": {"status": 200},
-        "typed_per_filter_config": {REQUEST_FILTER: disabled()},
+        "typed_per_filter_config": {REQUEST_FILTER: disabled(), asleep.HOP_FILTER: disabled()},
     }
     return {**host, "routes": [ready, *_to_version(name, entry.name, rest, grpc)]}
 

@@ -3,28 +3,31 @@ xDS).
 
 Called by `ads`, which owns the stream: requests go in through `receive`, `next_response` says what to send.
 No I/O here. At most one response per type is under way, in the order that never leaves a route without its
-cluster: clusters and their endpoints, then the listener and routes, at last, after a while, the removal of
-clusters that nothing needs any more. Envoy acknowledges clusters only when they are warm (they have their
-endpoints, and these were checked once), so a route that is sent after that has somewhere to go.
+cluster: clusters and their endpoints, then the routes of requests that were kept, then the listener and
+other routes, at last, after a while, the removal of what nothing needs any more. Envoy acknowledges clusters
+only when they are warm (they have their endpoints, and these were checked once), so a route that is sent
+after that has somewhere to go.
 """
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from bailie.gateway import descriptors
-from bailie.gateway.asleep import AskedClusters
+from bailie.gateway.asleep import AskedSleeps, sleep_of
 from bailie.gateway.resources import (
     BUCKET_URL,
     CLUSTER_URL,
     ENDPOINTS_URL,
     LISTENER_URL,
+    ROUTES_URL,
     SCOPE_URL,
     XdsResource,
 )
-from bailie.gateway.xds_requests import MOST_NAMES, counted_names
+from bailie.gateway.xds_requests import MOST_NAMES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -42,13 +45,15 @@ NO_LIMIT = 1 << 30
 _LONGEST_MESSAGE = 4096
 """Characters of an Envoy's words that are kept."""
 MOST_AWOKEN = 64
-"""Clusters of versions that have woken, in one response: each takes up to a millisecond to make."""
+"""Routes of versions that have woken, in one response: each takes up to a millisecond to make."""
 ANSWER_SECONDS = 60.0
 """How long an Envoy has to answer a response. It answers clusters once they are warm: after 15 s where their
 endpoints do not come, and one check of each replica."""
 LINGER_SECONDS = 5.0
 """How long an Envoy keeps a cluster that no route names any more. A request whose connection failed is
-repeated in the cluster that it was routed to: for about 5 s at most, by the limits of `clusters.cluster`."""
+repeated in the cluster that it was routed to: for about 5 s at most, by the limits of `clusters.cluster`.
+And how long it keeps the key of a sleep that is over: a request may be on its way when routes change."""
+_ORDER = ((BUCKET_URL, CLUSTER_URL, ENDPOINTS_URL), (ROUTES_URL,), (LISTENER_URL, SCOPE_URL))
 
 
 @dataclass(slots=True)
@@ -66,6 +71,8 @@ class Subscription:
     """Resources in one response at most: halved at each rejection, until the bad one is alone."""
     clean: int = 0
     """Revision of the last snapshot from which nothing differed; 0 after anything that may change that."""
+    lingering: list[str] = field(default_factory=list)
+    """Names of resources that were not needed then, and go after a while."""
 
 
 @dataclass(slots=True)
@@ -91,9 +98,9 @@ class XdsSession:
     acknowledged: int = 0
     serving: bool = False
     """Whether the Envoy answers requests: it came with a listener, or has taken over a whole snapshot."""
-    _lingering: dict[str, float] = field(default_factory=dict)
-    """Clusters that no route names any more, and since when."""
-    _asked: AskedClusters = field(default_factory=AskedClusters)
+    _lingering: dict[tuple[str, str], float] = field(default_factory=dict)
+    """Resources that are not needed any more, by type URL and name, and since when."""
+    _asked: AskedSleeps = field(default_factory=AskedSleeps)
     _nonce: int = 0
 
     def receive(self, request: Any) -> str:
@@ -105,9 +112,9 @@ class XdsSession:
             self.subscriptions[url] = subscription
         if request.resource_names_subscribe or request.resource_names_unsubscribe:
             self._subscribe(subscription, request)
-        if url == CLUSTER_URL:
-            changed = request.resource_names_subscribe, request.resource_names_unsubscribe
-            subscription.names -= self._asked.change(*changed)
+        if url == ROUTES_URL:
+            waits = [name for name in request.resource_names_subscribe if name not in subscription.sent]
+            self._asked.change(waits, request.resource_names_unsubscribe)
         answered = self.in_flight.get(url)
         if answered is None or request.response_nonce != answered.nonce:
             return ""
@@ -124,7 +131,7 @@ class XdsSession:
         known = self.subscriptions.get(request.type_url)
         if known is None:
             return None
-        if counted_names(known.names) + counted_names(request.resource_names_subscribe) > MOST_NAMES:
+        if len(known.names) + len(request.resource_names_subscribe) > MOST_NAMES:
             return f"more than {MOST_NAMES} resources of a type are asked for"
         return None
 
@@ -160,24 +167,32 @@ class XdsSession:
 
         `now` is monotonic, in seconds.
         """
-        if CLUSTER_URL in self.subscriptions:
-            self.subscriptions[CLUSTER_URL].names -= self._asked.sift(snapshot.knows)
-        for urls in ((BUCKET_URL, CLUSTER_URL, ENDPOINTS_URL), (LISTENER_URL, SCOPE_URL)):
+        for urls in _ORDER:
             for url in urls:
                 if (response := self._update(url, snapshot, now)) is not None:
                     return response
             if any(url in self.in_flight for url in urls) or not self._has_endpoints(snapshot):
                 return None
-        removed = self._removable(snapshot, now)
-        return (
-            self._respond(CLUSTER_URL, [], removed, revision=snapshot.revision, now=now) if removed else None
-        )
+        for url, removed in self._removable(snapshot, now).items():
+            return self._respond(url, [], removed, revision=snapshot.revision, now=now)
+        return None
 
-    def _removable(self, snapshot: ResourceSnapshot, now: float) -> list[str]:
-        """Returns the clusters that no route has named for long enough."""
-        _, unneeded = self._changes(CLUSTER_URL, snapshot, remove=True)
-        self._lingering = {name: self._lingering.get(name, now) for name in unneeded}
-        return [name for name, since in self._lingering.items() if now - since >= LINGER_SECONDS]
+    def _removable(self, snapshot: ResourceSnapshot, now: float) -> dict[str, list[str]]:
+        """Returns what has not been needed for long enough, by type URL.
+
+        Not the key of a sleep for which the Envoy waits still: its requests would wait for ever.
+        """
+        unneeded = [
+            (url, name)
+            for url in (SCOPE_URL, CLUSTER_URL)
+            for name in self._changes(url, snapshot, lingering=True)[1]
+        ]
+        self._lingering = {each: self._lingering.get(each, now) for each in unneeded}
+        found = defaultdict[str, list[str]](list)
+        for (url, name), since in self._lingering.items():
+            if now - since >= LINGER_SECONDS and not (url == SCOPE_URL and name in self._asked):
+                found[url].append(name)
+        return found
 
     def deadline(self, now: float) -> float | None:
         """Returns the time at which a message is due, or an answer overdue, even if no resource changes; None
@@ -196,7 +211,7 @@ class XdsSession:
     def _update(self, url: str, snapshot: ResourceSnapshot, now: float) -> Any | None:
         if url in self.in_flight:
             return None
-        changed, removed = self._changes(url, snapshot, remove=url != CLUSTER_URL)
+        changed, removed = self._changes(url, snapshot)
         if changed or removed or self._owes_first(url):
             changed = changed[: self.subscriptions[url].limit]
             return self._respond(url, changed, removed, revision=snapshot.revision, now=now)
@@ -209,16 +224,14 @@ class XdsSession:
     def settle(self, snapshot: ResourceSnapshot) -> bool:
         """Returns whether the Envoy has taken over all of `snapshot`, and notes it.
 
-        Clusters that no route names may still be there.
+        Resources that go after a while may still be there.
         """
         whole = (
             not self.in_flight
             and all(url in self.subscriptions for url in REQUIRED)
             and self._has_endpoints(snapshot)
             and not any(self._owes_first(url) for url in REQUIRED)
-            and not any(
-                any(self._changes(url, snapshot, remove=url != CLUSTER_URL)) for url in self.subscriptions
-            )
+            and not any(any(self._changes(url, snapshot)) for url in self.subscriptions)
             and not self.rejections()
         )
         if whole:
@@ -235,20 +248,15 @@ class XdsSession:
 
     @property
     def kept(self) -> frozenset[Asleep]:
-        """The versions on no server for which the Envoy keeps requests.
-
-        An Envoy that has connected to another leader also tells those of its earlier life.
-        """
+        """The sleeps for which the Envoy keeps requests."""
         return self._asked.kept
 
     def _resources(self, url: str, snapshot: ResourceSnapshot) -> Mapping[str, XdsResource]:
         shared = snapshot.resources.get(url, {})
-        if url == CLUSTER_URL:
-            sent = self.subscriptions[url].sent
-            # Once: with the cluster Envoy goes on with the requests that it has kept, and no others come.
-            found = ((name, snapshot.awoken(name)) for name in self._asked if name not in sent)
-            awoken = dict(islice(((name, each) for name, each in found if each), MOST_AWOKEN))
-            return {**shared, **awoken} if awoken else shared
+        if url == ROUTES_URL:
+            # Once: with the routes Envoy goes on with the requests that it has kept, and no others come.
+            found = ((name, snapshot.awoken(name)) for name in self._asked)
+            return dict(islice(((name, each) for name, each in found if each), MOST_AWOKEN))
         if url != LISTENER_URL:
             return shared
         own = (self.listener, self.handed_back) if snapshot.takes_over else (self.listener,)
@@ -262,11 +270,15 @@ class XdsSession:
         return wanted <= subscription.names if subscription is not None else not wanted
 
     def _changes(
-        self, url: str, snapshot: ResourceSnapshot, *, remove: bool
+        self, url: str, snapshot: ResourceSnapshot, *, lingering: bool = False
     ) -> tuple[list[XdsResource], list[str]]:
+        """Returns the resources that the Envoy lacks, and the names of those that it does not need: of those
+        that may go at once, or of all."""
         subscription = self.subscriptions.get(url)
-        if subscription is None or subscription.clean == snapshot.revision:
+        if subscription is None:
             return [], []
+        if subscription.clean == snapshot.revision:
+            return [], subscription.lingering if lingering else []
         wanted, sent = self._resources(url, snapshot), subscription.sent
         changed = [
             item
@@ -275,17 +287,22 @@ class XdsSession:
             and (subscription.wildcard or name in subscription.names)
             and subscription.rejected.get(name, ("",))[0] != item.version
         ]
-        removed: list[str] = []
-        if not subscription.wildcard:
+        if subscription.wildcard:
+            # Those by name: an Envoy of an earlier version asked so for the clusters of versions that sleep.
+            asked = subscription.names - {"*"} - sent.keys()
+            unneeded = [name for names in (sent, asked) for name in names if name not in wanted]
+        elif url == ROUTES_URL:
+            # They go with their key, and those of a version that sleeps on come later.
+            unneeded = []
+        else:
             # Endpoints go with their cluster; only Envoys that wait for absent ones must be told.
-            removed = [name for name in subscription.names if name not in wanted and name not in sent]
-        elif remove:
-            removed = [name for name in sent if name not in wanted]
-        if remove and not changed and not removed:
-            subscription.clean = snapshot.revision
+            unneeded = [name for name in subscription.names if name not in wanted and name not in sent]
+        at_once = [name for name in unneeded if not _lingers(url, name)]
+        if not changed and not at_once:
+            subscription.clean, subscription.lingering = snapshot.revision, unneeded
             for name in subscription.rejected.keys() - wanted.keys():
                 del subscription.rejected[name]
-        return changed, removed
+        return changed, unneeded if lingering else at_once
 
     def _respond(
         self, url: str, changed: list[XdsResource], removed: list[str], *, revision: int, now: float
@@ -296,6 +313,8 @@ class XdsSession:
         flight = InFlight(str(self._nonce), {item.name: item.version for item in changed}, now)
         self.in_flight[url] = flight
         subscription.sent.update(flight.sent)
+        if removed:
+            subscription.clean = 0
         for item in changed:
             subscription.rejected.pop(item.name, None)
         for name in removed:
@@ -304,8 +323,9 @@ class XdsSession:
                 subscription.names.discard(name)
             else:
                 subscription.sent[name] = GONE
+        if url == ROUTES_URL:
+            self._asked.change((), flight.sent)
         if url == CLUSTER_URL:
-            self._asked.change((), removed)
             self._send_endpoints_again(item.name for item in changed)
         return descriptors.message_class("envoy.service.discovery.v3.DeltaDiscoveryResponse")(
             system_version_info=str(revision),
@@ -323,3 +343,8 @@ class XdsSession:
             subscription.clean = 0
             for name in names:
                 subscription.sent.pop(name, None)
+
+
+def _lingers(url: str, name: str) -> bool:
+    """Says whether the Envoy keeps this for a while after it is not needed any more."""
+    return url == CLUSTER_URL or (url == SCOPE_URL and sleep_of(name) is not None)

@@ -13,20 +13,25 @@ from google.protobuf.message import DecodeError
 
 from bailie.api.names import is_address
 from bailie.gateway import descriptors
-from bailie.gateway.asleep import PREFIX
 from bailie.gateway.listener import Address
-from bailie.gateway.resources import BUCKET_URL, CLUSTER_URL, ENDPOINTS_URL, LISTENER_URL, SCOPE_URL
+from bailie.gateway.resources import (
+    BUCKET_URL,
+    CLUSTER_URL,
+    ENDPOINTS_URL,
+    LISTENER_URL,
+    ROUTES_URL,
+    SCOPE_URL,
+)
 from bailie.kube.protobuf_fields import FieldCount, MalformedMessage, fields
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Iterable
 
 LISTEN = "listen"
 """Key of the node's metadata: `[{"address": "127.70.0.3", "port": 9000}, …]`."""
 
 MOST_NAMES = 200_000
-"""Resources of one type on one stream: several times what 20,000 models need. Clusters of versions that have
-slept are not counted: an Envoy names those of its whole life when it connects (`asleep`)."""
+"""Resources of one type on one stream: several times what 20,000 models need."""
 LONGEST_NAME = 1_024
 REQUEST = "envoy.service.discovery.v3.DeltaDiscoveryRequest"
 SHORT = 256 << 10
@@ -42,7 +47,7 @@ _MOST_ADDRESSES = 16
 _MOST_FIELDS = 2_000_000
 """Of a request: as many names of 32 bytes as the longest message has room for."""
 _NO_REQUEST = f"this is no {REQUEST}"
-_KINDS = frozenset({BUCKET_URL, CLUSTER_URL, ENDPOINTS_URL, LISTENER_URL, SCOPE_URL})
+_KINDS = frozenset({BUCKET_URL, CLUSTER_URL, ENDPOINTS_URL, LISTENER_URL, ROUTES_URL, SCOPE_URL})
 
 
 def read(data: bytes) -> tuple[Any | None, str | None]:
@@ -86,18 +91,11 @@ def problem(request: Any) -> str | None:
     if request.type_url not in _KINDS:
         return f"there are no resources of type {request.type_url[:LONGEST_NAME]!r} here"
     names = (request.resource_names_subscribe, request.initial_resource_versions)
-    if max(counted_names(names[0]), len(names[1])) > MOST_NAMES:
+    if max(map(len, names)) > MOST_NAMES:
         return f"more than {MOST_NAMES} resources of a type are asked for"
     if max(map(_longest, (*names, request.initial_resource_versions.values()))) > LONGEST_NAME:
         return f"names and versions of resources have at most {LONGEST_NAME} characters"
     return None
-
-
-def counted_names(names: Collection[str]) -> int:
-    """Returns how many of the names count into MOST_NAMES."""
-    if len(names) <= MOST_NAMES:
-        return len(names)
-    return sum(not name.startswith(PREFIX) for name in names)
 
 
 def addresses(node: Any) -> tuple[Address, ...]:

@@ -246,7 +246,7 @@ class Publisher(Protocol):
 
     @property
     def kept(self) -> frozenset[Asleep]:
-        """The entries for which a data plane keeps requests, or has kept some, as long as it is connected."""
+        """The sleeps for which a data plane keeps requests."""
         ...
 
     def on_acknowledged(self, callback: Callable[[int], None]) -> None:
