@@ -98,10 +98,7 @@ class Silent:
         self.ended = code, words
         raise grpc.aio.AbortError
 
-    def __aiter__(self):
-        return self
-
-    async def __anext__(self):
+    async def read(self):
         await asyncio.Event().wait()
 
 

@@ -18,7 +18,7 @@ from bailie.gateway.resources import (
     resource,
 )
 from bailie.gateway.session import ANSWER_SECONDS, LINGER_SECONDS, MOST_AWOKEN, XdsSession
-from bailie.gateway.xds_requests import MOST_NAMES, problem
+from bailie.gateway.xds_requests import MOST_NAMES, MOST_TOLD, problem
 from bailie.routing.table import Asleep, Backend, NotReady, ReplicaEndpoint, Route, RoutingTable
 
 R0 = ReplicaEndpoint("s-0", "127.0.0.2", 9000, 9500)
@@ -380,11 +380,27 @@ def test_clusters_of_sleeps_by_the_name_that_an_earlier_version_gave_them_are_go
 
 def test_names_are_bounded(session):
     names = [f"http/s-{number}" for number in range(MOST_NAMES + 1)]
-    assert "resources of a type" in problem(request(CLUSTER_URL, names=names))
+    assert "resources are asked for" in problem(request(CLUSTER_URL, names=names))
+    assert "resources are asked for" in problem(request(CLUSTER_URL, versions=dict.fromkeys(names, "1")))
     session.receive(request(CLUSTER_URL, names=names[2:]))
     assert session.full(request(CLUSTER_URL, names=["one"])) is None
-    assert session.full(request(CLUSTER_URL, names=["one", "two"]))
-    assert "resources of a type" in problem(request(CLUSTER_URL, versions=dict.fromkeys(names, "1")))
+    assert session.full(request(ENDPOINTS_URL, names=["one", "two"]))
+    session.receive(request(CLUSTER_URL, gone=names[2:4]))
+    assert session.full(request(ENDPOINTS_URL, names=["one", "two"])) is None
+
+
+def test_what_a_stream_tells_is_bounded_and_forgotten_with_the_names(session):
+    long = [f"{number:01000}" for number in range(MOST_TOLD // 1_000)]
+    session.receive(request(ROUTES_URL, names=long[1:]))
+    session.receive(request(ROUTES_URL, names=long[1:]))
+    assert session.full(request(SCOPE_URL, versions={"one": "1"})) is None
+    assert session.full(request(SCOPE_URL, versions={long[0]: "1" * 1_000}))
+    for number in range(3):
+        session.receive(request(ROUTES_URL, names=[long[0]], gone=[long[0]]))
+        assert session.full(request(SCOPE_URL, versions={"one": str(number)})) is None
+    session.receive(request(ROUTES_URL, gone=long))
+    session.receive(request(SCOPE_URL, versions=dict.fromkeys(long[1:], "")))
+    assert session.full(request(ROUTES_URL, names=long[:2]))
 
 
 @pytest.mark.parametrize("entry", [NotReady("Loading", "it is not"), Route((Backend("a_2", 1, (R0,)),))])

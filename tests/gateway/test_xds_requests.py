@@ -10,12 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from structlog.testing import capture_logs
-from tests.support.dataplane import TOKEN, control_plane
+from tests.support.dataplane import TOKEN, control_plane, until
 from tests.support.protocol import EXPORT, XDS, Wild
 from tests.support.reports import name_of
 
 from bailie.gateway import descriptors, request_reports, xds_requests
-from bailie.gateway.resources import CLUSTER_URL
+from bailie.gateway.resources import CLUSTER_URL, ENDPOINTS_URL
 from bailie.routing.table import RoutingTable
 
 METADATA = (("authorization", f"Bearer {TOKEN}"),)
@@ -61,7 +61,7 @@ def test_where_nobody_can_listen_is_a_problem(listen):
         ({"url": "x" * 5_000}, "there are no resources of type"),
         ({"resource_names_subscribe": ["x" * 2_000]}, "at most 1024 characters"),
         ({"initial_resource_versions": {"x": "y" * 2_000}}, "at most 1024 characters"),
-        ({"resource_names_subscribe": ["x"] * 200_001}, "more than 200000 resources"),
+        ({"resource_names_subscribe": ["x"] * 200_001}, "more than 200000 resources are"),
     ],
     ids=["type", "name", "version", "number"],
 )
@@ -108,11 +108,12 @@ def test_the_fields_that_may_be_many_have_these_numbers():
     ("data", "words"),
     [
         (b"\x1a\x00" * (MIB // 4) + b"\x1a\xff", "the number at byte 524289 has no end"),
+        (b"\x1a\x00" * 10 * MIB, "at most 19977216 bytes, not 20971520"),
         (b"\x42\x00" * (MIB // 4), "at most 262144 bytes, not 524288"),
         (b"\x0a\x80\x80\x80\x02" + b"\x52\x00" * 2 * MIB, "at most 262144 bytes, not 4194309"),
         (b"\x1a\xff" * MIB, "this is no envoy.service.discovery.v3.DeltaDiscoveryRequest: field 3 at byte"),
     ],
-    ids=["names", "locators", "node", "cut"],
+    ids=["names", "bytes", "locators", "node", "cut"],
 )
 def test_a_long_request_is_counted_before_it_is_read(data, words):
     tracemalloc.start()
@@ -181,6 +182,7 @@ async def ended(port, *messages):
 
 GOOD = request().SerializeToString()
 UNKNOWN = request(url="unknown").SerializeToString()
+LONG = request(resource_names_subscribe=[f"{number:01000}" for number in range(17_000)]).SerializeToString()
 
 
 @pytest.mark.parametrize(
@@ -191,8 +193,10 @@ UNKNOWN = request(url="unknown").SerializeToString()
         ([b""], "must name addresses and ports"),
         ([request(("127.0.0.1", math.nan)).SerializeToString()], "must name addresses and ports"),
         ([GOOD, UNKNOWN], "there are no resources of type 'unknown' here"),
+        ([LONG], "names and versions have more than 16777216 characters"),
+        ([GOOD, LONG], "names and versions have more than 16777216 characters"),
     ],
-    ids=["bytes", "later", "empty", "port", "type"],
+    ids=["bytes", "later", "empty", "port", "type", "names", "more names"],
 )
 async def test_a_stream_is_refused_in_words_and_one_line_of_the_log(caplog, messages, words):
     async with control_plane() as (gateway, port):
@@ -204,6 +208,30 @@ async def test_a_stream_is_refused_in_words_and_one_line_of_the_log(caplog, mess
         assert len([line for line in lines if line["event"] == "Envoy refused"]) == 1
         assert caplog.records == []
         assert gateway.streams == 0
+
+
+async def test_a_stream_keeps_no_message():
+    """It is there for weeks. These are long, and all that they say is one name."""
+    data = [
+        request(url=url, resource_names_subscribe=["x" * 1_000] * 8_000).SerializeToString()
+        for url in (CLUSTER_URL, ENDPOINTS_URL)
+    ]
+    async with (
+        control_plane() as (gateway, port),
+        grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel,
+        asyncio.timeout(60),
+    ):
+        gateway.publish(RoutingTable("ns"))
+        call = channel.stream_stream(XDS)(metadata=METADATA)
+        tracemalloc.start()
+        try:
+            for message in data:
+                await call.write(message)
+                await call.read()
+            await until(lambda: tracemalloc.get_traced_memory()[0] < 4 * MIB, "messages are let go")
+        finally:
+            tracemalloc.stop()
+        assert gateway.streams == 1
 
 
 async def test_counts_that_cannot_be_are_refused_and_odd_ones_passed_over():

@@ -151,11 +151,11 @@ class Streams:
             SERVING if self.planes[self.tenants.home].leads() and not self.closing.is_set() else NOT_SERVING
         )
 
-    async def export(self, requests: AsyncIterator[bytes], context: Any) -> bytes:
+    async def export(self, _: object, context: Any) -> bytes:
         """Takes the request metrics of an Envoy; the answer is an empty message."""
-        _, plane = await self._admitted(context)
+        plane = (await self._admitted(context))[1]
         pod = dict(context.invocation_metadata() or ()).get(request_reports.POD) or _caller(context)
-        async with self._message(requests, context) as data:
+        async with self._message(context) as data:
             try:
                 report = await whole(request_reports.read(data or b"", str(pod)))
             except request_reports.ImpossibleReport as error:
@@ -163,18 +163,18 @@ class Streams:
             await plane.gateway.take_report(report)
         return b""
 
-    async def listing(self, requests: AsyncIterator[bytes], context: Any) -> tuple[Gateway, bytes]:
+    async def listing(self, _: object, context: Any) -> tuple[Gateway, bytes]:
         """Returns the gateway whose models a caller of one of its Envoys asks for, and the request. Such
         callers are many, and strangers."""
-        _, plane = await self._admitted(context)
+        plane = (await self._admitted(context))[1]
         if self._ends(plane):
             await context.abort(grpc.StatusCode.UNAVAILABLE, "this scheduler leads no more")
         if not plane.gateway.index.allowance.take():
             await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, "the list is asked for too often")
-        async with self._message(requests, context) as data:
+        async with self._message(context) as data:
             return plane.gateway, data or b""
 
-    async def delta(self, requests: AsyncIterator[bytes], context: Any) -> None:
+    async def delta(self, _: object, context: Any) -> None:
         """Serves one stream until either side ends it. Messages come as bytes, and are read here: on bytes
         that gRPC itself cannot parse it logs a traceback."""
         namespace, plane = await self._admitted(context)
@@ -182,35 +182,50 @@ class Streams:
             await self._refuse(
                 context, "", f"more than {_STREAMS[0]:.0f} streams a second are begun from there"
             )
-        async with self._message(requests, context) as data:
-            if data is None:
-                return
-            first, problem = await _read(data)
-        problem = problem or xds_requests.first_problem(first)
-        if first is None or problem:
-            await self._refuse(context, "", problem)
-        if self.open[namespace] >= _MOST_STREAMS:
-            await self._refuse(context, first.node.id, f"{_MOST_STREAMS} Envoys are connected, which is all")
-        places = xds_requests.addresses(first.node)
-        make = partial(own_listeners, namespace, places, log=plane.gateway.access_log)
-        session = XdsSession(*make(None))
+        begun = await self._begin(namespace, plane, context)
+        if begun is None:
+            return
+        pod, session, make = begun
         self.open[namespace] += 1
         try:
-            problem = await self._run(first, requests, context, session, plane=plane, listeners=make)
+            problem = await self._run(pod, context, session, plane=plane, listeners=make)
         finally:
             self.open[namespace] -= 1
         if problem:
-            await self._refuse(context, first.node.id, problem)
+            await self._refuse(context, pod, problem)
+
+    async def _begin(
+        self, namespace: str, plane: EnvoyPlane, context: Any
+    ) -> tuple[str, XdsSession, OwnListeners] | None:
+        """Takes the first message of a stream, None for a stream without one. Nothing here outlives it: a
+        message may be long, and its stream is there for weeks."""
+        async with self._message(context) as data:
+            if data is None:
+                return None
+            first, problem = await _read(data)
+            problem = problem or xds_requests.first_problem(first)
+            if first is None or problem:
+                await self._refuse(context, "", problem)
+            pod = str(first.node.id)
+            if self.open[namespace] >= _MOST_STREAMS:
+                await self._refuse(context, pod, f"{_MOST_STREAMS} Envoys are connected, which is all")
+            places = xds_requests.addresses(first.node)
+            make = partial(own_listeners, namespace, places, log=plane.gateway.access_log)
+            session = XdsSession(*make(None))
+            if problem := session.full(first):
+                await self._refuse(context, pod, problem)
+            self._receive(session, first, pod)
+        return pod, session, make
 
     @asynccontextmanager
-    async def _message(self, requests: AsyncIterator[bytes], context: Any) -> AsyncIterator[bytes | None]:
+    async def _message(self, context: Any) -> AsyncIterator[bytes | None]:
         """Yields the first message of a call, None for a call without one, and has a place for it while it is
         needed. Ends a call whose message, or whose turn, does not come."""
         caller = _caller(context)
         try:
             async with self.places.place(caller, self.patience):
                 async with asyncio.timeout(self.patience):
-                    data = await anext(aiter(requests), None)
+                    data = await _next(context)
                 yield data
         except TimeoutError:
             told = f"no message was read within {self.patience:g} s"
@@ -237,8 +252,7 @@ class Streams:
 
     async def _run(
         self,
-        first: Any,
-        requests: AsyncIterator[bytes],
+        pod: str,
         context: Any,
         session: XdsSession,
         *,
@@ -247,10 +261,9 @@ class Streams:
     ) -> str | None:
         """Returns a sentence about an impossible message of the Envoy, None where the stream ended
         otherwise. Ends the call of an Envoy that does not answer."""
-        pod, wake, told = first.node.id, asyncio.Event(), ""
-        self._receive(session, first, pod)
+        wake, told = asyncio.Event(), ""
         async with asyncio.TaskGroup() as tasks:
-            reader = tasks.create_task(self._read(requests, session, wake, pod))
+            reader = tasks.create_task(self._read(context, session, wake, pod))
             closers = [
                 tasks.create_task(_wake_at(closing, wake)) for closing in (self.closing, plane.closing)
             ]
@@ -269,18 +282,18 @@ class Streams:
             await context.abort(grpc.StatusCode.DEADLINE_EXCEEDED, told)
         return None if reader.cancelled() else reader.result()
 
-    async def _read(
-        self, requests: AsyncIterator[bytes], session: XdsSession, wake: asyncio.Event, pod: str
-    ) -> str | None:
+    async def _read(self, context: Any, session: XdsSession, wake: asyncio.Event, pod: str) -> str | None:
         allowance = Allowance(*_MESSAGES)
         try:
-            async for data in requests:
+            while (data := await _next(context)) is not None:
                 request, problem = await _read(data)
                 problem = problem or xds_requests.problem(request) or session.full(request)
                 if problem:
                     return problem
                 self._receive(session, request, pod)
                 wake.set()
+                # The next one may come in weeks.
+                del data, request
                 if not allowance.take():
                     await asyncio.sleep(allowance.wait())
         finally:
@@ -327,6 +340,12 @@ class Streams:
 
     def _ends(self, plane: EnvoyPlane) -> bool:
         return self.closing.is_set() or plane.closing.is_set() or not plane.leads()
+
+
+async def _next(context: Any) -> bytes | None:
+    """Returns the next message of a call, None at its end. gRPC's own iterator keeps each until the next."""
+    data: object = await context.read()
+    return data if isinstance(data, bytes) else None
 
 
 async def _read(data: bytes) -> tuple[Any | None, str | None]:

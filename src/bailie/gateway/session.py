@@ -27,7 +27,7 @@ from bailie.gateway.resources import (
     SCOPE_URL,
     XdsResource,
 )
-from bailie.gateway.xds_requests import MOST_NAMES
+from bailie.gateway.xds_requests import MOST_NAMES, MOST_TOLD, characters
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -73,6 +73,20 @@ class Subscription:
     """Revision of the last snapshot from which nothing differed; 0 after anything that may change that."""
     lingering: list[str] = field(default_factory=list)
     """Names of resources that were not needed then, and go after a while."""
+    told: int = 0
+    """Characters of the names, and of the versions at the beginning, that the Envoy has told."""
+
+    def ask(self, name: str) -> None:
+        """Notes a name that the Envoy asks for."""
+        if name not in self.names:
+            self.names.add(name)
+            self.told += len(name)
+
+    def forget(self, name: str) -> None:
+        """Drops a name that the Envoy asks for no more."""
+        if name in self.names:
+            self.names.remove(name)
+            self.told -= len(name)
 
 
 @dataclass(slots=True)
@@ -128,11 +142,13 @@ class XdsSession:
 
     def full(self, request: Any) -> str | None:
         """Returns why the request cannot be taken beside those before, None where it can."""
-        known = self.subscriptions.get(request.type_url)
-        if known is None:
-            return None
-        if len(known.names) + len(request.resource_names_subscribe) > MOST_NAMES:
-            return f"more than {MOST_NAMES} resources of a type are asked for"
+        known = self.subscriptions.values()
+        names = len(request.resource_names_subscribe) + sum(len(each.names) for each in known)
+        if names > MOST_NAMES:
+            return f"more than {MOST_NAMES} resources are asked for"
+        told = characters(request) + sum(each.told for each in known)
+        if told > MOST_TOLD:
+            return f"names and versions have more than {MOST_TOLD} characters"
         return None
 
     def _take_back(self, subscription: Subscription, answered: InFlight, message: str) -> None:
@@ -147,6 +163,7 @@ class XdsSession:
         names = set(request.resource_names_subscribe)
         subscription = Subscription(wildcard=not names or "*" in names)
         subscription.sent.update(request.initial_resource_versions)
+        subscription.told = sum(len(name) + len(version) for name, version in subscription.sent.items())
         if request.type_url == LISTENER_URL and subscription.sent:
             self.serving = True
         return subscription
@@ -155,11 +172,11 @@ class XdsSession:
         subscription.clean = 0
         known = set(request.initial_resource_versions)
         for name in request.resource_names_subscribe:
-            subscription.names.add(name)
+            subscription.ask(name)
             if name not in known:
                 subscription.sent.pop(name, None)
         for name in request.resource_names_unsubscribe:
-            subscription.names.discard(name)
+            subscription.forget(name)
             subscription.sent.pop(name, None)
 
     def next_response(self, snapshot: ResourceSnapshot, now: float) -> Any | None:
@@ -320,7 +337,7 @@ class XdsSession:
         for name in removed:
             if subscription.wildcard:
                 subscription.sent.pop(name, None)
-                subscription.names.discard(name)
+                subscription.forget(name)
             else:
                 subscription.sent[name] = GONE
         if url == ROUTES_URL:

@@ -31,7 +31,10 @@ LISTEN = "listen"
 """Key of the node's metadata: `[{"address": "127.70.0.3", "port": 9000}, …]`."""
 
 MOST_NAMES = 200_000
-"""Resources of one type on one stream: several times what 20,000 models need."""
+"""Resources on one stream: several times what 20,000 models need."""
+MOST_TOLD = 16 << 20
+"""Characters of all names and versions that an Envoy tells on one stream: twice those of 20,000 models with
+the longest names. They are kept as long as the stream is there."""
 LONGEST_NAME = 1_024
 REQUEST = "envoy.service.discovery.v3.DeltaDiscoveryRequest"
 SHORT = 256 << 10
@@ -45,7 +48,10 @@ LISTS = {
 """The fields of a request that may be many."""
 _MOST_ADDRESSES = 16
 _MOST_FIELDS = 2_000_000
-"""Of a request: as many names of 32 bytes as the longest message has room for."""
+"""Of a request: more than all that an Envoy may ask for."""
+_LONGEST = MOST_TOLD + 16 * MOST_NAMES
+"""Bytes of a request: names and versions, and the few bytes of protobuf beside each. A port has one longest
+message (`ads.OPTIONS`), which is that of reports."""
 _NO_REQUEST = f"this is no {REQUEST}"
 _KINDS = frozenset({BUCKET_URL, CLUSTER_URL, ENDPOINTS_URL, LISTENER_URL, ROUTES_URL, SCOPE_URL})
 
@@ -63,6 +69,8 @@ def read(data: bytes) -> tuple[Any | None, str | None]:
 def _too_much(data: bytes) -> str | None:
     if len(data) <= SHORT:
         return None
+    if len(data) > _LONGEST:
+        return f"a request has at most {_LONGEST} bytes, not {len(data)}"
     lists, others = LISTS.values(), 0
     try:
         for number, _, start, _, after in fields(data, 0, len(data), FieldCount(_MOST_FIELDS)):
@@ -92,10 +100,17 @@ def problem(request: Any) -> str | None:
         return f"there are no resources of type {request.type_url[:LONGEST_NAME]!r} here"
     names = (request.resource_names_subscribe, request.initial_resource_versions)
     if max(map(len, names)) > MOST_NAMES:
-        return f"more than {MOST_NAMES} resources of a type are asked for"
+        return f"more than {MOST_NAMES} resources are asked for"
     if max(map(_longest, (*names, request.initial_resource_versions.values()))) > LONGEST_NAME:
         return f"names and versions of resources have at most {LONGEST_NAME} characters"
     return None
+
+
+def characters(request: Any) -> int:
+    """Returns how many characters the names and versions of a request have, which a stream keeps."""
+    versions = request.initial_resource_versions
+    parts = (request.resource_names_subscribe, versions, versions.values())
+    return sum(len(text) for part in parts for text in part)
 
 
 def addresses(node: Any) -> tuple[Address, ...]:
