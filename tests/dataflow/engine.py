@@ -28,6 +28,7 @@ from bailie.dataflow.events import (
     Fail,
     FailCode,
     Follow,
+    GoOn,
     Record,
     RecordFailure,
     Reply,
@@ -116,6 +117,7 @@ class Trace:
     cancelled: list = field(default_factory=list)
     follows: dict = field(default_factory=dict)
     batched: list = field(default_factory=list)
+    shared: list = field(default_factory=list)
     open: set = field(default_factory=set)
     ended_ms: int | None = None
     over_ms: int | None = None
@@ -178,11 +180,19 @@ class Engine:
                     self.trace.ended_ms = self.now
                 case RecordFailure(step, words):
                     self.trace.failures[step] = words
-                case SetTimer(join, number, milliseconds):
-                    self._at(self.now + milliseconds, WindowEnded(join, number))
+                case SetTimer() | GoOn():
+                    self._set_timer(effect)
                 case Follow(topic, data):
                     assert topic not in self.trace.follows
                     self.trace.follows[topic] = (self.now, data)
+
+    def _set_timer(self, effect):
+        if isinstance(effect, SetTimer):
+            self._at(self.now + effect.milliseconds, WindowEnded(effect.join, effect.number))
+            return
+        self.queue = [each for each in self.queue if not isinstance(each[2], TimeOut)]
+        heapq.heapify(self.queue)
+        self._at(self.now + TIME_OUT_MS, TimeOut())
 
     def _call(self, call):
         self.trace.calls.setdefault(call.step, []).append(written(call.parcel))
@@ -199,6 +209,7 @@ class Engine:
             self._at(moment, StepAnswered(call.step, call.visit, Parcel(tuple(tensors))))
 
     def _collect(self, step, visit, found):
-        event = self.batches[step].add(step, visit, found)
+        event = self.batches[step].add(step, visit, found).event
         self.trace.batched += [] if isinstance(event, BatchCompleted) else [step]
+        self.trace.shared += [step] if isinstance(event, BatchCompleted) and event.shared else []
         self._at(self.now, event)

@@ -8,15 +8,20 @@ import pytest
 from tests.dataflow.engine import Engine, parcel, plan_of
 from tests.dataflow.test_cases import assert_nothing_is_left, ending
 
-from bailie.dataflow import Flow
+from bailie.dataflow import Flow, Parcel
 from bailie.dataflow.events import (
+    Absence,
     Asked,
     BatchCompleted,
     BatchTook,
     Call,
     CallerLeft,
     CancelCall,
+    Fail,
     FailCode,
+    Follow,
+    GoOn,
+    NoRoom,
     Reply,
     StepAnswered,
     StepFailed,
@@ -112,7 +117,8 @@ def test_a_batch_whose_window_has_ended_runs_alone_with_the_steps_behind_it():
     engine = Engine(plan_of(spec), {"drift": ["bad"]})
     for _ in range(2):
         assert engine.run(["i"]).answers == [["a.o"]]
-    trace = engine.run([], first=engine.batches["drift"].flush("drift"))
+    (form,) = engine.batches["drift"].forms
+    trace = engine.run([], first=engine.batches["drift"].flush("drift", form))
     assert ending(trace) == []
     assert trace.calls == {
         "drift": [["request.i+request.i"]],
@@ -120,7 +126,61 @@ def test_a_batch_whose_window_has_ended_runs_alone_with_the_steps_behind_it():
         "both": [["alert.o"]],
     }
     assert_nothing_is_left(trace)
-    assert engine.batches["drift"].flush("drift") is None
+    assert engine.batches["drift"].forms == []
+
+
+SHARED = BatchCompleted("drift", 1, parcel("batch", ["i"]), shared=True)
+
+
+def carrying(spec):
+    """Returns a flow whose request has filled a batch of several, and has been left by its caller."""
+    flow = Flow(plan_of(spec))
+    flow.event(Asked(parcel("request", ["i"])))
+    effects = flow.event(SHARED, CallerLeft())
+    assert [each.step for each in effects if isinstance(each, Call)] == ["drift"]
+    assert GoOn() in effects
+    assert not flow.over
+    return flow
+
+
+BESIDE = {"steps": [{"name": "a"}, {"name": "drift", "batch": {"size": 2}}], "output": {"steps": ["a"]}}
+
+
+@pytest.mark.parametrize("event", [TimeOut(), NoRoom()])
+def test_a_batch_that_goes_on_ends_with_its_own_time_or_for_lack_of_room(event):
+    flow = carrying(BESIDE)
+    effects = flow.event(event)
+    assert CancelCall("drift", 1) in effects
+    assert flow.over
+
+
+def test_a_side_branch_that_carries_a_batch_ends_at_once_for_lack_of_room():
+    flow = Flow(plan_of(BESIDE))
+    flow.event(Asked(parcel("request", ["i"])))
+    flow.event(SHARED, answered("a"))
+    assert CancelCall("drift", 1) in flow.event(NoRoom())
+    assert flow.over
+
+
+def test_pipelines_that_follow_a_batch_get_its_data_after_the_caller_has_left():
+    plan = plan_of({**BESIDE, "output": {"steps": ["a", "drift"]}})
+    topics = plan.outputs["drift"], plan.outputs["a"], plan.answer
+    flow = Flow(plan, topics)
+    flow.event(Asked(parcel("request", ["i"])))
+    left = flow.event(SHARED, CallerLeft())
+    told = {each.topic: type(each.data) for each in left if isinstance(each, Follow)}
+    assert told == {plan.outputs["a"]: Absence, plan.answer: Absence}
+    follows = [each for each in flow.event(answered("drift")) if isinstance(each, Follow)]
+    assert [(each.topic, type(each.data)) for each in follows] == [(plan.outputs["drift"], Parcel)]
+    assert flow.over
+
+
+def test_a_request_whose_batch_is_on_its_way_is_not_to_be_sent_again():
+    flow = Flow(plan_of({**BESIDE, "output": {"steps": ["a", "drift"]}}))
+    flow.event(Asked(parcel("request", ["i"])))
+    effects = flow.event(SHARED, StepFailed("a", 1, FailCode.UNREACHABLE, "is away"))
+    (fail,) = [each for each in effects if isinstance(each, Fail)]
+    assert not fail.untouched
 
 
 def test_each_way_to_fail_has_its_statuses():

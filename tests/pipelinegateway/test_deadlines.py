@@ -41,3 +41,30 @@ def test_each_run_is_told_at_its_own_moment_unless_it_has_ended():
         told = runner.run(begin_and_end())
     assert told[1:] == [[12.0], [], [16.0], [18.0], [120.0]]
     assert told[0] in ([], [10.0])
+
+
+class EndingRun(Run):
+    """Its end is that of another run, as where there is room for one of the two."""
+
+    def __init__(self, deadlines, other):
+        super().__init__()
+        self.deadlines, self.other = deadlines, other
+
+    def take(self, event):
+        super().take(event)
+        self.deadlines.forget(self.other)
+        self.deadlines.begin(self)  # and goes on for those of its batch
+
+
+async def end_another():
+    deadlines, other = Deadlines(10.0), Run()
+    run = EndingRun(deadlines, other)
+    deadlines.begin(run)
+    deadlines.begin(other)
+    await asyncio.sleep(25.0)
+    return len(run.told), other.told
+
+
+def test_a_run_that_another_one_ends_at_the_same_moment_hears_nothing():
+    with asyncio.Runner(loop_factory=VirtualLoop) as runner:
+        assert runner.run(end_another()) == (2, [])

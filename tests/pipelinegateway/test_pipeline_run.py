@@ -46,12 +46,13 @@ def written(found):
         own = origin.partition(".")[2].partition("#")[0]
         return origin if own == found["name"] else f"{origin} as {found['name']}"
 
-    return "+".join(one(origin) for origin in found["data"])
+    return "+".join(one(origin) for origin in found["data"] if origin)
 
 
 def inputs_of(request):
+    rows = request.get("rows", 1)
     return [
-        tensor(name, [f"request.{name}"], [request.get("rows", 1), 1]) for name in request.get("ask", ["i"])
+        tensor(name, [f"request.{name}", *[""] * (rows - 1)], [rows, 1]) for name in request.get("ask", ["i"])
     ]
 
 

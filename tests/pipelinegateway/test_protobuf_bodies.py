@@ -171,7 +171,7 @@ def test_a_malformed_message_is_refused_with_its_place(data, words):
 
 def batch_of(*messages):
     store = BatchStore(len(messages))
-    events = [store.add("s", 1, decode_request(each)) for each in messages]
+    events = [store.add("s", 1, decode_request(each)).event for each in messages]
     parcel = events[-1].parcel
     whole = structs.replace(parcel, tensors=tuple(map(stacked, parcel.tensors)))
     return pb.ModelInferRequest.FromString(encode_request(whole))
@@ -184,7 +184,7 @@ def test_the_data_of_a_batch_is_put_together():
     assert list(found.inputs[0].contents.fp32_contents) == [0, 7, 1, 7, 2, 7]
 
 
-def test_a_batch_of_both_forms_is_raw():
-    raw = message(Input(name="x", datatype="FP32", shape=[1]), raw=[struct.pack("<f", 2)])
-    found = batch_of(message(tensor(fp32_contents=[1])), raw)
-    assert list(found.raw_input_contents) == [struct.pack("<2f", 1, 2)]
+def test_the_raw_data_of_a_batch_is_put_together():
+    one = message(Input(name="x", datatype="FP32", shape=[1]), raw=[struct.pack("<f", 2)])
+    found = batch_of(one, one)
+    assert list(found.raw_input_contents) == [struct.pack("<2f", 2, 2)]

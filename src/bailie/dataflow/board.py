@@ -82,6 +82,15 @@ class Board:
                 each for each in self.effects if not (isinstance(each, Record) and each.topic in topics)
             ]
 
+    def leave(self, going: AbstractSet[str], why: Absence) -> None:
+        """Lets go of all data but that of the steps that go on, to whom the rest is absent."""
+        self.output = None
+        self.joins = {name: join for name, join in self.joins.items() if name in going}
+        for topics in (self._plan.inputs, self._plan.outputs):
+            for owner, topic in topics.items():
+                if owner not in going:
+                    self.close(topic, why)
+
     def clear(self, why: Absence) -> None:
         """Lets go of all data; topics that pipelines behind still wait for are absent."""
         for topic in sorted(self._watched):

@@ -89,6 +89,8 @@ class BatchCompleted(msgspec.Struct, frozen=True):
     step: str
     visit: int
     parcel: Parcel
+    shared: bool = False
+    """Whether tensors of other requests are among them: the batch does not end with this request."""
 
 
 class WindowEnded(msgspec.Struct, frozen=True):
@@ -99,14 +101,28 @@ class WindowEnded(msgspec.Struct, frozen=True):
 
 
 class TimeOut(msgspec.Struct, frozen=True):
-    """The time for the whole request is over."""
+    """The time for the whole request is over, or that of its `GoOn`."""
 
 
 class CallerLeft(msgspec.Struct, frozen=True):
     """The caller has gone, or has cancelled the request."""
 
 
-Event = Asked | StepAnswered | StepFailed | BatchTook | BatchCompleted | WindowEnded | TimeOut | CallerLeft
+class NoRoom(msgspec.Struct, frozen=True):
+    """There is no room for a run that nobody waits for: it ends with all that it carries."""
+
+
+Event = (
+    Asked
+    | StepAnswered
+    | StepFailed
+    | BatchTook
+    | BatchCompleted
+    | WindowEnded
+    | TimeOut
+    | CallerLeft
+    | NoRoom
+)
 
 
 class Call(msgspec.Struct, frozen=True):
@@ -177,6 +193,10 @@ class Follow(msgspec.Struct, frozen=True):
     data: Parcel | Absence
 
 
+class GoOn(msgspec.Struct, frozen=True):
+    """Give the run the usual time anew: its request is over, and it goes on for the others of a batch."""
+
+
 class SetTimer(msgspec.Struct, frozen=True):
     """Send `WindowEnded(join, number)` after so many milliseconds, unless the flow is over before."""
 
@@ -192,4 +212,6 @@ class Begin(msgspec.Struct, frozen=True):
     parcel: Parcel
 
 
-Effect = Call | Collect | CancelCall | Reply | Fail | Record | RecordFailure | Skipped | Follow | SetTimer
+Effect = (
+    Call | Collect | CancelCall | Reply | Fail | Record | RecordFailure | Skipped | Follow | SetTimer | GoOn
+)

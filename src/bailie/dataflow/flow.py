@@ -18,7 +18,8 @@ The life of a step, for one request; a step in or behind a cycle goes round once
 Absence travels as data does, so every join ends as soon as its end is certain, and no request hangs. After
 each turn of events: the answer if the output fires, else the failure of a step that the answer needs, else
 the causes for which the output cannot fire. After the answer the rest runs on as side branches, whose
-failures are recorded and harm nothing.
+failures are recorded and harm nothing. A full batch with tensors of other requests goes on, with the steps
+behind it, when its request has failed, its caller has left or its time is over.
 
 Engines make a `Flow` for each request. The `board` carries data to joins; the words of failures are in
 `endings`.
@@ -41,6 +42,8 @@ from bailie.dataflow.events import (
     Collect,
     Fail,
     FailCode,
+    GoOn,
+    NoRoom,
     RecordFailure,
     Reply,
     Skipped,
@@ -78,6 +81,8 @@ class Flow:
         """Failures of this turn that fail the request unless the output fires."""
         self._unsent: list[Call | Collect] = []
         """Calls of this turn, which a failure in the same turn takes back."""
+        self._shared: set[str] = set()
+        """The steps that have been called with a batch of several requests, until this one is over."""
 
     @property
     def over(self) -> bool:
@@ -116,11 +121,14 @@ class Flow:
                 self._fail_step(event)
             case BatchTook(step, visit) if self._ended(step, visit):
                 self._finish(step, Absence((endings.batched(step),)))
-            case BatchCompleted(step, visit, parcel):
-                self._complete_batch(step, visit, parcel)
+            case BatchCompleted():
+                self._complete_batch(event)
             case WindowEnded(name, number):
                 self._end_window(name, number)
             case TimeOut():
+                self._time_out()
+            case NoRoom():
+                self._shared.clear()
                 self._time_out()
             case CallerLeft() if self._waiting:
                 self._end(Absence((endings.CALLER_LEFT,)))
@@ -152,15 +160,18 @@ class Flow:
             self._board.effects.append(RecordFailure(failure.step, failure.words))
             self._finish(failure.step, Absence((endings.side_failure(failure),)))
 
-    def _complete_batch(self, step: str, visit: int, parcel: Parcel) -> None:
+    def _complete_batch(self, batch: BatchCompleted) -> None:
         """Calls a batched step, for the request that filled the batch or for none whose window has ended."""
+        step, visit = batch.step, batch.visit
         if visit in self._calls.get(step, ()):
-            self._send(Call(step, visit, parcel))
+            if batch.shared:
+                self._shared.add(step)
+            self._send(Call(step, visit, batch.parcel))
         elif step in self._board.joins and not self._visits:
             self._waiting, self._board.output = False, None
             del self._board.joins[step]
             self._visits[step], self._calls[step] = visit, [visit]
-            self._send(Call(step, visit, parcel))
+            self._send(Call(step, visit, batch.parcel))
             self._board.close(self._plan.request, Absence((endings.NO_REQUEST,)))
 
     def _end_window(self, name: str, number: int) -> None:
@@ -174,7 +185,9 @@ class Flow:
             awaited = [step for step in self._calls if self._plan.steps[step].required]
             self._fail(Fail(FailCode.TOO_SLOW, endings.too_slow(awaited)))
         else:
-            self._board.effects += [RecordFailure(step, endings.NOT_IN_TIME) for step in self._calls]
+            going = self._going()
+            late = [RecordFailure(step, endings.NOT_IN_TIME) for step in self._calls if step not in going]
+            self._board.effects += late
             self._end(Absence((endings.NOT_IN_TIME,)))
 
     def _settle(self) -> None:
@@ -308,7 +321,7 @@ class Flow:
         self._fail(Fail(first.code, endings.step_failure(first), first.step, untouched))
 
     def _others_sent(self) -> bool:
-        unsent = {(each.step, each.visit) for each in self._unsent}
+        unsent = {(each.step, each.visit) for each in self._unsent if each.step not in self._shared}
         return any((step, visit) not in unsent for step, visits in self._calls.items() for visit in visits)
 
     def _fail(self, fail: Fail) -> None:
@@ -316,13 +329,31 @@ class Flow:
         self._end(Absence((fail.words,)))
 
     def _end(self, why: Absence) -> None:
-        """Gives up whatever still runs, and lets go of all data."""
+        """Gives up whatever still runs, and lets go of all data, but for a batch that has that of others."""
+        going, self._shared = self._going(), set()
         unsent = {(each.step, each.visit) for each in self._unsent}
-        for step, visits in self._calls.items():
-            cancelled = [visit for visit in visits if (step, visit) not in unsent]
+        ended = [step for step in self._calls if step not in going]
+        for step in ended:
+            cancelled = [visit for visit in self._calls.pop(step) if (step, visit) not in unsent]
             self._board.effects += [CancelCall(step, visit) for visit in cancelled]
-        self._board.take_back({self._plan.inputs[step] for step, _ in unsent})
-        self._board.clear(why)
+        self._board.take_back({self._plan.inputs[step] for step, _ in unsent if step not in going})
+        self._unsent = [each for each in self._unsent if each.step in going]
         self._waiting = False
-        for held in (self._calls, self._visits, self._failures, self._unsent):
-            held.clear()
+        self._failures.clear()
+        if self._calls:
+            self._board.leave(going, why)
+            self._board.effects.append(GoOn())
+        else:
+            self._visits.clear()
+            self._board.clear(why)
+
+    def _going(self) -> set[str]:
+        """Returns the steps that have a batch with data of other requests, and the steps behind them."""
+        found = dict.fromkeys(self._shared)
+        queue = [*found]
+        for step in queue:
+            for topic in (self._plan.inputs[step], self._plan.outputs[step]):
+                behind = [each for each in self._plan.readers.get(topic, ()) if each in self._plan.steps]
+                queue += [each for each in behind if each not in found]
+                found |= dict.fromkeys(behind)
+        return set(found)

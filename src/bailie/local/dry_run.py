@@ -192,7 +192,7 @@ class _Run:
                 case CancelCall(step, visit):
                     self._calls[step, visit].cancel()
                 case Collect(step, visit, parcel):
-                    self._events.put_nowait(_put_together(self._batches[step].add(step, visit, parcel)))
+                    self._events.put_nowait(_put_together(self._batches[step].add(step, visit, parcel).event))
                 case SetTimer(join, number, milliseconds):
                     self._later(milliseconds / 1000, WindowEnded(join, number))
                 case Reply(parcel):

@@ -7,14 +7,15 @@ they pass to the request that completes it.
 from __future__ import annotations
 
 import asyncio
+from collections import defaultdict
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import structlog
 from msgspec import structs
 
 from bailie.api.quantity import quantity_text
-from bailie.dataflow.batches import BatchStore
+from bailie.dataflow.batches import BatchForm, BatchStore
 from bailie.dataflow.events import BatchCompleted, BatchTook, FailCode, StepFailed
 from bailie.pipelinegateway import metrics
 from bailie.pipelinegateway.budget import ByteBudget, Reservation
@@ -34,20 +35,38 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
-_BatchKey = tuple[str, str, "Dialect"]
 _SMALLER = "memory is short: let batch.size be smaller, or set batch.windowMs"
+_ALIKE = "requests of too many forms: let callers agree on names, datatypes and rows, or set batch.windowMs"
 _TENSOR_BYTES = 500
 """About the memory of a tensor beside its data."""
 _NO_MEMORY = "is batched, and the pipeline gateway has no memory for more"
+_QUIET_SECONDS = 1.0
+"""How long batches of a step that are given up are only counted after one was logged."""
+
+
+class _BatchedStep(NamedTuple):
+    version: str
+    step: str
+    dialect: Dialect
+
+
+_BatchKey = tuple[_BatchedStep, BatchForm]
+
+
+@dataclass(slots=True)
+class _Store:
+    batches: BatchStore
+    quiet_until: float = 0.0
 
 
 @dataclass(slots=True)
 class _Batch:
-    store: BatchStore
     held: Reservation
     served: ServedPlan
     timer: asyncio.TimerHandle | None = None
     to_steps: bytes = b""
+    magnitude: int = 0
+    """The number of binary digits of its size, by which it is found."""
 
 
 @dataclass(slots=True)
@@ -56,76 +75,111 @@ class Batches:
 
     budget: ByteBudget
     start: StartBatch
+    _stores: dict[_BatchedStep, _Store] = field(default_factory=dict)
     _open: dict[_BatchKey, _Batch] = field(default_factory=dict)
+    _by_size: defaultdict[str, dict[int, dict[_BatchKey, None]]] = field(
+        default_factory=lambda: defaultdict(dict)
+    )
+    """By version, and for all under the empty name: the keys of each magnitude."""
 
     def collect(
         self, effect: Collect, served: ServedPlan, root: RootRequest
     ) -> BatchTook | BatchCompleted | StepFailed:
-        """Puts tensors into their batch, and returns what this means for the request."""
-        dialect, step = root.dialect, served.plan.steps[effect.step]
-        key = (served.source.key, effect.step, dialect)
-        held = Reservation(self.budget, key[0])
-        if not held.take(sum(_TENSOR_BYTES + dialect.data_size(each) for each in effect.parcel.tensors)):
+        """Puts tensors into the batch of their form, and returns what this means for the request."""
+        dialect, plan = root.dialect, served.plan.steps[effect.step]
+        step = _BatchedStep(served.key, effect.step, dialect)
+        held = Reservation(self.budget, served.key)
+        try:
+            encodings = [*map(dialect.encoding, effect.parcel.tensors)]
+        except MalformedBody as error:
+            return StepFailed(effect.step, effect.visit, FailCode.STEP_ERROR, str(error))
+        parcel, size = dialect.kept(effect.parcel)
+        if not held.take(size + _TENSOR_BYTES * len(parcel.tensors)):
             return StepFailed(effect.step, effect.visit, FailCode.UNREACHABLE, _NO_MEMORY)
         # Not before: to make room, the batch itself may have been given up.
-        batch = self._open.get(key)
-        if batch is None:
-            store = BatchStore(step.batch_rows)
-            batch = self._open[key] = _Batch(store, Reservation(self.budget, key[0]), served)
-        event = batch.store.add(effect.step, effect.visit, effect.parcel)
+        store = self._stores.setdefault(step, _Store(BatchStore(plan.batch_rows)))
+        event, form, given_up = store.batches.add(effect.step, effect.visit, parcel, encodings)
+        key = step, form
         if isinstance(event, StepFailed):
             held.release()
             return event
+        if given_up is not None:
+            self._give_up((step, given_up), _ALIKE)
+        batch = self._open.get(key) or _Batch(Reservation(self.budget, served.key), served)
         batch.held.absorb(held)
         if isinstance(event, BatchCompleted):
-            root.held.absorb(self._ended(key).held)
+            if key in self._open:
+                self._ended(key)
+            root.held.absorb(batch.held)
             return _put_together(event, dialect)
+        self._keep(key, batch)
         batch.to_steps = root.to_steps
-        if batch.timer is None and step.batch_window_ms:
+        if batch.timer is None and plan.batch_window_ms:
             later = asyncio.get_running_loop().call_later
-            batch.timer = later(step.batch_window_ms / 1000, self._flush, key, served)
+            batch.timer = later(plan.batch_window_ms / 1000, self._flush, key)
         return event
 
     def keep(self, keys: frozenset[str]) -> None:
         """Lets go of the batches of versions that are no more."""
-        for key in [each for each in self._open if each[0] not in keys]:
+        for key in [each for each in self._open if each[0].version not in keys]:
             self._ended(key).held.release()
+        self._stores = {step: store for step, store in self._stores.items() if step.version in keys}
 
-    def drop(self, version: str) -> ServedPlan | None:
-        """Gives up the largest batch, of one version or of all; returns that version, None for no batch."""
-        found = [each for each in self._open if version in {"", each[0]}]
-        if not found:
-            return None
-        key = max(found, key=lambda each: self._open[each].held.size)
-        batch = self._ended(key)
+    def drop(self, version: str) -> bool:
+        """Gives up one of the largest batches, of one version or of all; False for none."""
+        sizes = self._by_size.get(version)
+        if not sizes:
+            return False
+        self._give_up(next(iter(sizes[max(sizes)])), _SMALLER)
+        return True
+
+    def _give_up(self, key: _BatchKey, hint: str) -> None:
+        step, form = key
+        store, batch = self._stores[step], self._ended(key)
+        store.batches.drop(form)
         size = quantity_text(batch.held.size)
         batch.held.release()
-        log.warning("batch given up", pipeline=key[0], step=key[1], size=size, hint=_SMALLER)
-        return batch.served
+        metrics.SIDE_DROPPED.inc()
+        batch.served.counts.side_dropped += 1
+        now = asyncio.get_running_loop().time()
+        if now >= store.quiet_until:
+            store.quiet_until = now + _QUIET_SECONDS
+            log.warning("batch given up", pipeline=step.version, step=step.step, size=size, hint=hint)
 
-    def _flush(self, key: _BatchKey, served: ServedPlan) -> None:
-        batch, (_, step, dialect) = self._ended(key), key
-        found = batch.store.flush(step)
-        event = None if found is None else _put_together(found, dialect)
-        if isinstance(event, BatchCompleted):
-            self.start(served, event, RequestOrigin(batch.to_steps, batch.held, dialect))
-            return
-        batch.held.release()
-        if event is not None:
-            metrics.SIDE_FAILURES.inc()
-            log.info("batch not sent", pipeline=key[0], step=step, cause=event.words)
+    def _flush(self, key: _BatchKey) -> None:
+        step, form = key
+        batch = self._ended(key)
+        event = _put_together(self._stores[step].batches.flush(step.step, form), step.dialect)
+        self.start(batch.served, event, RequestOrigin(batch.to_steps, batch.held, step.dialect))
+
+    def _keep(self, key: _BatchKey, batch: _Batch) -> None:
+        """Keeps a batch that has grown, where its size is found."""
+        magnitude = batch.held.size.bit_length()
+        if batch.magnitude != magnitude:
+            self._forget_size(key, batch)
+            batch.magnitude = magnitude
+            for owner in ("", key[0].version):
+                self._by_size[owner].setdefault(magnitude, {})[key] = None
+        self._open[key] = batch
 
     def _ended(self, key: _BatchKey) -> _Batch:
         batch = self._open.pop(key)
+        self._forget_size(key, batch)
         if batch.timer is not None:
             batch.timer.cancel()
         return batch
 
+    def _forget_size(self, key: _BatchKey, batch: _Batch) -> None:
+        for owner in ("", key[0].version) if batch.magnitude else ():
+            sizes = self._by_size[owner]
+            del sizes[batch.magnitude][key]
+            if not sizes[batch.magnitude]:
+                del sizes[batch.magnitude]
+            if not sizes:
+                del self._by_size[owner]
 
-def _put_together(event: BatchCompleted, dialect: Dialect) -> BatchCompleted | StepFailed:
-    """Returns a batch with the data of each tensor in one piece, or why it cannot be."""
-    try:
-        tensors = tuple(map(dialect.stacked, event.parcel.tensors))
-    except MalformedBody as error:
-        return StepFailed(event.step, event.visit, FailCode.STEP_ERROR, str(error))
-    return BatchCompleted(event.step, event.visit, structs.replace(event.parcel, tensors=tensors))
+
+def _put_together(event: BatchCompleted, dialect: Dialect) -> BatchCompleted:
+    """Returns a batch with the data of each tensor in one piece."""
+    tensors = tuple(map(dialect.stacked, event.parcel.tensors))
+    return structs.replace(event, parcel=structs.replace(event.parcel, tensors=tensors))

@@ -46,7 +46,7 @@ class Deadlines:
     def _tell(self) -> None:
         now = self._loop.time()
         for run in [run for run, end in self._ends.items() if end <= now]:
-            del self._ends[run]
-            run.take(TimeOut())
+            if self._ends.pop(run, None) is not None:  # else the end of another one has ended it
+                run.take(TimeOut())
         first = next(iter(self._ends.values()), None)
         self._timer = None if first is None else self._loop.call_at(first, self._tell)

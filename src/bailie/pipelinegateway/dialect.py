@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Hashable
 
     from bailie.dataflow import Parcel, TensorHandle
     from bailie.dataflow.events import Call, StepAnswered, StepFailed
@@ -35,6 +35,10 @@ class Dialect(NamedTuple):
     """Returns the inference that a step is asked for, with the headers that the request hands on.
 
     The bytes of the answer are counted in the reservation."""
+    encoding: Callable[[TensorHandle], Hashable]
+    """Returns how a tensor of a batch is written: one batch has data of one encoding."""
+    kept: Callable[[Parcel], tuple[Parcel, int]]
+    """Returns tensors that hold no other byte of their message in memory, and their bytes."""
     stacked: Callable[[TensorHandle], TensorHandle]
     """Returns a tensor of a batch with its parts put together along the first dimension."""
     data_size: Callable[[TensorHandle], int]

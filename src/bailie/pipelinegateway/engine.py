@@ -132,18 +132,14 @@ class PipelineEngine:
         if run is None:
             return False
         del self._sides[run]
-        _count_dropped(run.served)
+        metrics.SIDE_DROPPED.inc()
+        run.served.counts.side_dropped += 1
         run.drop()
         return True
 
     def _reclaim(self, key: str) -> bool:
         """Lets go of what no caller waits for, of one version or of all: a side branch, or else a batch."""
-        if self.drop_side(key):
-            return True
-        dropped = self.batches.drop(key)
-        if dropped is not None:
-            _count_dropped(dropped)
-        return dropped is not None
+        return self.drop_side(key) or self.batches.drop(key)
 
     def _start_follower(self, root: RootRequest, pipeline: str, parcel: Parcel) -> None:
         served = self.plans.newest(pipeline)
@@ -153,8 +149,3 @@ class PipelineEngine:
     def _start_batch(self, served: ServedPlan, event: BatchCompleted, origin: RequestOrigin) -> None:
         root = RootRequest(served.name, origin, self.plans.followers, self._start_follower)
         PipelineRun(self, served, root, None).begin(event, self.limits.seconds)
-
-
-def _count_dropped(served: ServedPlan) -> None:
-    metrics.SIDE_DROPPED.inc()
-    served.counts.side_dropped += 1

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from bailie.pipelinegateway import grpc_calls, protobuf_bodies
+from bailie.pipelinegateway.batch_rows import kept_protobuf, protobuf_encoding
 from bailie.pipelinegateway.dialect import Dialect
 from bailie.pipelinegateway.grpc_frames import message_in
 from bailie.pipelinegateway.json_bodies import EncodedBody
@@ -35,6 +36,8 @@ GRPC = Dialect(
     _encode_answer,
     _encode_request,
     grpc_calls.infer,
+    protobuf_encoding,
+    kept_protobuf,
     protobuf_bodies.stacked,
     protobuf_bodies.data_size,
 )

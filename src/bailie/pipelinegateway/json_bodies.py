@@ -15,7 +15,7 @@ from bailie.dataflow.tensors import Parcel, TensorHandle
 
 INFERENCE_LENGTH = b"inference-header-content-length"
 """The header that says how many bytes of a body are JSON; the binary data of tensors is behind them."""
-_BINARY_SIZE = "binary_data_size"
+BINARY_SIZE = "binary_data_size"
 _LONGEST_WORDS = 500
 MOST_TENSORS = 10_000
 """Of one message, and the outputs that a request may ask for: each takes ten times the memory of its text."""
@@ -137,22 +137,14 @@ def chosen(answer: Parcel, wanted: tuple[str, ...]) -> Parcel:
 
 
 def stacked(tensor: TensorHandle) -> TensorHandle:
-    """Returns a tensor of a batch with its parts put together along the first dimension.
-
-    Raises MalformedBody where parts are encoded in different ways.
-    """
+    """Returns a tensor of a batch with its parts, of one encoding, put together along the first dimension."""
     parts: tuple[Any, ...] = tensor.payload  # type: ignore[assignment]  # as `BatchStore` makes it
     if len(parts) == 1:
         return _with_payload(tensor, parts[0])
-    if all(isinstance(part, BinaryData) for part in parts):
-        return _with_payload(
-            tensor, msgspec.structs.replace(parts[0], binary=b"".join(part.binary for part in parts))
-        )
-    texts = [b"" if isinstance(part, BinaryData) else bytes(part.data).strip() for part in parts]
-    nested = {text[1:].lstrip()[:1] == b"[" for text in texts}
-    if len(nested) > 1 or not all(text[:1] == b"[" for text in texts):
-        raise MalformedBody(f'the data of tensor "{tensor.name}" is not encoded alike in the whole batch')
-    rows = (text[1:-1].strip() for text in texts)
+    if isinstance(parts[0], BinaryData):
+        joined = b"".join(part.binary for part in parts)
+        return _with_payload(tensor, msgspec.structs.replace(parts[0], binary=joined))
+    rows = (bytes(part.data).strip()[1:-1].strip() for part in parts)
     data = msgspec.Raw(b"[" + b",".join(row for row in rows if row) + b"]")
     return _with_payload(tensor, msgspec.structs.replace(parts[0], data=data))
 
@@ -202,14 +194,15 @@ def _handles(tensors: list[TensorData], tail: bytes) -> tuple[TensorHandle, ...]
 
 
 def _binary_size(tensor: TensorData) -> int:
-    given = _parameters(tensor.parameters).get(_BINARY_SIZE)
+    given = parameters_of(tensor.parameters).get(BINARY_SIZE)
     text = bytes(given) if given is not None else b""
     if not text.isdigit() or len(text) > 15:
         raise MalformedBody(f'tensor "{shown(tensor.name)}" has no data')
     return int(text)
 
 
-def _parameters(given: Given) -> dict[str, msgspec.Raw]:
+def parameters_of(given: Given) -> dict[str, msgspec.Raw]:
+    """Returns the parameters of a tensor by name. Raises MalformedBody."""
     if given is msgspec.UNSET:
         return {}
     found: dict[str, msgspec.Raw] = _decoded(_PARAMETERS, bytes(given))
@@ -236,7 +229,7 @@ def _tensors(handles: tuple[TensorHandle, ...]) -> tuple[list[TensorData], bytes
 
 def _sized(parameters: Given, size: int) -> msgspec.Raw:
     """Returns the parameters with the size of the binary data, which a batch has changed."""
-    raw = _parameters(parameters) | {_BINARY_SIZE: msgspec.Raw(str(size).encode())}
+    raw = parameters_of(parameters) | {BINARY_SIZE: msgspec.Raw(str(size).encode())}
     return msgspec.Raw(_ENCODER.encode(raw))
 
 

@@ -20,6 +20,8 @@ from bailie.dataflow.events import (
     Fail,
     FailCode,
     Follow,
+    GoOn,
+    NoRoom,
     Record,
     RecordFailure,
     Reply,
@@ -102,6 +104,8 @@ class PipelineRun:
         self.served, self._runs, self._root, self._ended = served, runs, root, ended
         self._loop = runs.loop
         self._timers: list[asyncio.TimerHandle] = []
+        self._own_limit: asyncio.TimerHandle | None = None
+        """The end of a run that has other than the usual time."""
         self._deadline = 0.0
         self._calls: dict[tuple[str, int], tuple[PendingCall, float]] = {}
         """Each with the moment when it began (`perf_counter`)."""
@@ -133,7 +137,7 @@ class PipelineRun:
             self._deadline = deadlines.begin(self)
         else:
             self._deadline = self._loop.time() + seconds
-            self._timers.append(self._loop.call_at(self._deadline, self.take, TimeOut()))
+            self._own_limit = self._loop.call_at(self._deadline, self.take, TimeOut())
         self._events.append(event)
         self._turn()
 
@@ -145,9 +149,9 @@ class PipelineRun:
             self.take(CallerLeft())
 
     def drop(self) -> None:
-        """Gives up the side branches of a run, at once unless it is in the midst of a turn."""
+        """Gives up a run that nobody waits for, at once unless it is in the midst of a turn."""
         self.dropped = True
-        self._events.append(TimeOut())
+        self._events.append(NoRoom())
         if not self._turning:
             self._turn()
 
@@ -232,8 +236,16 @@ class PipelineRun:
                 self.served.steps[step].skip(late=why.late)
             case Follow():
                 self._root.follow(effect)
+            case GoOn():
+                self._limit_anew()
             case _:
                 pass
+
+    def _limit_anew(self) -> None:
+        self._runs.deadlines.forget(self)
+        if self._own_limit is not None:
+            self._own_limit.cancel()
+        self._deadline = self._runs.deadlines.begin(self)
 
     def _call_in_turn(self, call: Call) -> None:
         if self._ended is None or self.served.plan.steps[call.step].required:
@@ -330,6 +342,8 @@ class PipelineRun:
         self._runs.deadlines.forget(self)
         for timer in self._timers:
             timer.cancel()
+        if self._own_limit is not None:
+            self._own_limit.cancel()
         for key, (pending, _) in self._calls.items():
             self._cancel(key, pending)
         self._calls.clear()

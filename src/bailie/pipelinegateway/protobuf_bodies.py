@@ -101,13 +101,13 @@ def ready_answer(*, ready: bool) -> bytes:
 
 
 def stacked(tensor: TensorHandle) -> TensorHandle:
-    """Returns a tensor of a batch with its parts put together along the first dimension.
+    """Returns a tensor of a batch with its parts, of one encoding, put together along the first dimension.
 
-    Contents of several parts are one message by the rules of protobuf. Raises MalformedBody.
+    Contents of several parts are one message by the rules of protobuf.
     """
     parts: tuple[WireData, ...] = tensor.payload  # type: ignore[assignment]  # as `BatchStore` makes it
-    if any(part.raw is not None for part in parts):
-        raw = b"".join(_raw(tensor, part) for part in parts)
+    if parts[0].raw is not None:
+        raw = b"".join(part.raw or b"" for part in parts)
         return structs.replace(tensor, payload=WireData(parts[0].extras, (), raw))
     contents = tuple(value for part in parts for value in part.contents)
     return structs.replace(tensor, payload=WireData(parts[0].extras, contents))

@@ -1,0 +1,194 @@
+"""The data of tensors in batches: how it is written, whether it is that of its shape, and a copy to keep.
+
+The part of the dialects that `batches` alone uses. A batch is one message to a model: data of another
+encoding, or fewer values than a shape says, would have the model refuse the rows of all other callers. Values
+are counted without being decoded, in a few passes over the bytes.
+"""
+
+from __future__ import annotations
+
+import re
+from math import prod
+from typing import TYPE_CHECKING
+
+import msgspec
+from msgspec import structs
+
+from bailie.api.texts import shown
+from bailie.kube.protobuf_fields import DELIMITED, FieldCount, MalformedMessage, fields
+from bailie.pipelinegateway.json_bodies import (
+    BINARY_SIZE,
+    BinaryData,
+    MalformedBody,
+    MessageMeta,
+    TensorData,
+    parameters_of,
+)
+from bailie.pipelinegateway.protobuf_bodies import WireMeta
+
+if TYPE_CHECKING:
+    from bailie.dataflow.tensors import Parcel, TensorHandle
+    from bailie.pipelinegateway.json_bodies import Given
+    from bailie.pipelinegateway.protobuf_bodies import WireData
+
+Encoding = tuple[str, bytes]
+"""How data is written, and the parameters that say how it is to be read."""
+
+_SIZES = {
+    "BOOL": 1,
+    "INT8": 1,
+    "UINT8": 1,
+    "INT16": 2,
+    "UINT16": 2,
+    "FP16": 2,
+    "BF16": 2,
+    "INT32": 4,
+    "UINT32": 4,
+    "FP32": 4,
+    "INT64": 8,
+    "UINT64": 8,
+    "FP64": 8,
+}
+"""The bytes of a value in raw data; of other types they are not known."""
+_UNTYPED = ("FP16", "BF16")
+"""Types without a field of their own in typed contents."""
+_FLOATS = {(6, "FP32"): 4, (7, "FP64"): 8}
+"""The bytes of a value in typed contents of a field and type."""
+_CONTINUED = bytes(range(128, 256))
+"""The bytes of a varint that are not its last."""
+_MOST_FIELDS = 1 << 16
+_OPENING = re.compile(rb"[\[\s]*")
+_BETWEEN = b"[], \t\r\n"
+
+
+def json_encoding(tensor: TensorHandle) -> Encoding:
+    """Returns how a tensor of JSON is written. Raises MalformedBody for data that is not of its shape."""
+    payload: TensorData | BinaryData = tensor.payload  # type: ignore[assignment]  # as `json_bodies` made it
+    if isinstance(payload, BinaryData):
+        _check_raw(tensor, len(payload.binary))
+        others = {key: bytes(each) for key, each in parameters_of(payload.parameters).items()}
+        others.pop(BINARY_SIZE, None)
+        return "binary", repr(sorted(others.items())).encode()
+    text = bytes(payload.data).strip()  # type: ignore[arg-type]  # there is one of the two
+    if text[:1] != b"[":
+        raise MalformedBody(f'the data of tensor "{shown(tensor.name)}" is no list, as that of a batch is')
+    least, most = _values(text)
+    number = prod(tensor.shape)
+    if not least <= number <= most:
+        raise _shortage(tensor, f"{most} values")
+    if tensor.datatype in _SIZES and (b'"' in text or b"{" in text):
+        name = shown(tensor.name)
+        raise MalformedBody(f'the data of tensor "{name}" is not of numbers, and {tensor.datatype} is')
+    opening = _OPENING.match(text)
+    depth = opening.group().count(b"[") if opening else 0
+    return f"JSON {depth}", b"" if payload.parameters is msgspec.UNSET else bytes(payload.parameters)
+
+
+def protobuf_encoding(tensor: TensorHandle) -> Encoding:
+    """Returns how a tensor of protobuf is written. Raises MalformedBody for data that is not of its shape."""
+    payload: WireData = tensor.payload  # type: ignore[assignment]  # as `protobuf_bodies` makes it
+    if payload.raw is not None:
+        _check_raw(tensor, len(payload.raw))
+        return "raw", payload.extras
+    size = sum(map(len, payload.contents))
+    if tensor.datatype not in _SIZES or tensor.datatype in _UNTYPED:
+        _check_least(tensor, size, 2 if tensor.datatype == "BYTES" else 1)  # a string has a tag and a length
+        return "typed", payload.extras
+    try:
+        found = sum(_typed_values(bytes(part), tensor.datatype) for part in payload.contents)
+    except MalformedMessage as error:
+        name = shown(tensor.name)
+        raise MalformedBody(f'the contents of tensor "{name}" are malformed: {error}') from None
+    if found != prod(tensor.shape):
+        raise _shortage(tensor, f"{found} values")
+    return "typed", payload.extras
+
+
+def kept_json(parcel: Parcel) -> tuple[Parcel, int]:
+    """Returns tensors of JSON that hold no other byte of their message in memory, and their bytes."""
+    meta, size, tensors = parcel.meta, 0, []
+    if isinstance(meta, MessageMeta):
+        meta = structs.replace(meta, parameters=_copied(meta.parameters), wanted=())
+        size += _size(meta.id) + _size(meta.parameters)
+    for tensor in parcel.tensors:
+        payload: TensorData | BinaryData = tensor.payload  # type: ignore[assignment]  # as `json_bodies` made it
+        own = structs.replace(payload, parameters=_copied(payload.parameters))
+        if isinstance(own, TensorData):
+            own = structs.replace(own, data=_copied(own.data))
+        data = own.binary if isinstance(own, BinaryData) else own.data
+        size += _size(own.parameters) + _size(data) + len(tensor.name) + len(tensor.datatype)
+        tensors.append(structs.replace(tensor, payload=own))
+    return structs.replace(parcel, tensors=tuple(tensors), meta=meta), size
+
+
+def kept_protobuf(parcel: Parcel) -> tuple[Parcel, int]:
+    """Returns tensors of protobuf that hold no other byte of their message in memory, and their bytes."""
+    meta, size, tensors = parcel.meta, 0, []
+    if isinstance(meta, WireMeta):
+        meta = structs.replace(meta, wanted=())
+        size += len(meta.head)
+    for tensor in parcel.tensors:
+        payload: WireData = tensor.payload  # type: ignore[assignment]  # as `protobuf_bodies` makes it
+        raw = None if payload.raw is None else bytes(payload.raw)
+        own = structs.replace(payload, contents=tuple(map(bytes, payload.contents)), raw=raw)
+        size += len(own.extras) + sum(map(len, own.contents)) + len(own.raw or b"")
+        size += len(tensor.name) + len(tensor.datatype)
+        tensors.append(structs.replace(tensor, payload=own))
+    return structs.replace(parcel, tensors=tuple(tensors), meta=meta), size
+
+
+def _values(text: bytes) -> tuple[int, int]:
+    """Returns how many values a list of JSON has, at least and at most; with strings they may differ.
+
+    Each comma is between two values, but for those in strings.
+    """
+    if not text.translate(None, _BETWEEN):
+        return 0, 0
+    most = text.count(b",") + 1
+    if b'"' not in text:
+        return most, most
+    plain = text.replace(b"\\\\", b"") if b"\\" in text else text
+    return min(most, (plain.count(b'"') - plain.count(b'\\"')) // 2), most
+
+
+def _check_raw(tensor: TensorHandle, size: int) -> None:
+    each = _SIZES.get(tensor.datatype)
+    if each is None:
+        _check_least(
+            tensor, size, 4 if tensor.datatype == "BYTES" else 1
+        )  # a string has its length before it
+    elif size != prod(tensor.shape) * each:
+        raise _shortage(tensor, f"{size} bytes")
+
+
+def _check_least(tensor: TensorHandle, size: int, each: int) -> None:
+    """Refuses data that is too short for its values, whose lengths are not read one by one."""
+    if size < prod(tensor.shape) * each:
+        raise _shortage(tensor, f"{size} bytes")
+
+
+def _typed_values(contents: bytes, datatype: str) -> int:
+    found = 0
+    for number, wire, _, at, end in fields(contents, 0, len(contents), FieldCount(_MOST_FIELDS)):
+        if wire != DELIMITED:
+            found += 1
+        elif (number, datatype) in _FLOATS:
+            found += (end - at) // _FLOATS[number, datatype]
+        else:
+            found += len(contents[at:end].translate(None, _CONTINUED))
+    return found
+
+
+def _shortage(tensor: TensorHandle, found: str) -> MalformedBody:
+    name, shape = shown(tensor.name), shown(str(list(tensor.shape)))
+    return MalformedBody(f'the data of tensor "{name}" are {found}, which its shape {shape} does not say')
+
+
+def _copied(given: Given) -> Given:
+    return given if given is msgspec.UNSET else given.copy()
+
+
+def _size(given: Given | str | bytes) -> int:
+    if given is msgspec.UNSET:
+        return 0
+    return len(given if isinstance(given, str) else bytes(given))

@@ -1,0 +1,108 @@
+from __future__ import annotations
+
+import pytest
+from structlog.testing import capture_logs
+from tests.pipelinegateway.client import ask, ask_bytes, grpc_bytes, message_of, running
+from tests.pipelinegateway.models import serving, tensor
+from tests.support.waiting import until
+
+from bailie.dataflow.batches import MOST_BATCHES
+
+FAR = 2**31
+
+
+def batched(size, **more):
+    batch = {"size": size, **more}
+    return {"steps": [{"name": "a"}, {"name": "drift", "batch": batch}], "output": {"steps": ["a"]}}
+
+
+def row(text, width=1):
+    return {"inputs": [tensor("x", [text] * width, [1, width])]}
+
+
+def batches_of(models):
+    return [each.tensors[0]["data"] for each in models.calls if each.step == "drift"]
+
+
+async def test_an_odd_caller_who_comes_first_keeps_no_batch_from_the_others(tmp_path):
+    async with serving() as models, running(tmp_path, models, {"p_1": batched(3)}) as (engine, port):
+        for text, width in (("odd", 2), ("one", 1), ("two", 1), ("three", 1)):
+            assert (await ask(port, "p_1", row(text, width))).status == 200
+        await until(lambda: batches_of(models) == [["one", "two", "three"]])
+        assert engine.plans.newest("p").counts.side_dropped == 0
+        assert await engine.finish(5)
+        assert engine.budget.used == sum(batch.held.size for batch in engine.batches._open.values()) > 0
+
+
+async def test_a_caller_who_changes_the_form_with_each_request_is_bounded_and_harms_nobody(tmp_path):
+    async with serving() as models, running(tmp_path, models, {"p_1": batched(3)}) as (engine, port):
+        for text in ("one", "two"):
+            await ask(port, "p_1", row(text))
+        with capture_logs() as logs:
+            for number in range(3 * MOST_BATCHES):
+                odd = {"inputs": [tensor(f"x{number}", ["odd"])]}
+                assert (await ask(port, "p_1", odd)).status == 200
+        assert len(engine.batches._open) == MOST_BATCHES + 1
+        assert engine.plans.newest("p").counts.side_dropped == 2 * MOST_BATCHES
+        told = [each for each in logs if each["event"] == "batch given up"]
+        assert 0 < len(told) <= 5  # one a second
+        assert "forms" in told[0]["hint"]
+        await ask(port, "p_1", row("three"))
+        await until(lambda: batches_of(models) == [["one", "two", "three"]])
+        assert await engine.finish(5)
+        while engine.batches.drop(""):
+            pass
+        assert engine.budget.used == 0
+
+
+@pytest.mark.parametrize("protocol", ["rest", "grpc"])
+async def test_rows_that_are_not_there_fill_no_batch_of_others(tmp_path, protocol):
+    async with serving() as models, running(tmp_path, models, {"p_1": batched(2)}) as (_, port):
+        hostile = {"inputs": [tensor("x", ["many"], [10**9, 1])]}
+        with capture_logs() as logs:
+            for body in (row("one"), hostile, row("two")):
+                if protocol == "rest":
+                    assert (await ask(port, "p_1", body)).status == 200
+                else:
+                    assert (await ask_bytes(port, grpc_bytes("p_1", message_of(body["inputs"])))).code == 0
+            await until(lambda: batches_of(models) == [["one", "two"]])
+        (told,) = [each for each in logs if each["event"] == "side branch failed"]
+        assert 'the data of tensor "x" are ' in told["cause"]
+
+
+async def test_each_form_has_its_window(tmp_path):
+    spec = batched(10, windowMs=200)
+    async with serving() as models, running(tmp_path, models, {"p_1": spec}) as (engine, port):
+        for width in (1, 2, 1):
+            await ask(port, "p_1", row("text", width))
+        await until(lambda: len(batches_of(models)) == 2)
+        assert batches_of(models) == [["text", "text"], ["text", "text"]]
+        assert await engine.finish(5)
+        assert engine.budget.used == 0
+
+
+async def test_batches_of_a_version_that_is_gone_are_let_go_in_all_forms(tmp_path):
+    async with serving() as models, running(tmp_path, models, {"p_1": batched(FAR)}) as (engine, port):
+        for width in (1, 2, 3):
+            await ask(port, "p_1", row("text", width))
+        await engine.finish(5)
+        assert len(engine.batches._open) == 3
+        engine.batches.keep(frozenset())
+        assert engine.budget.used == 0
+        assert not engine.batches.drop("")
+
+
+async def test_the_largest_batches_are_given_up_first(tmp_path):
+    specs = {"p_1": batched(FAR), "q_1": batched(FAR)}
+    async with serving() as models, running(tmp_path, models, specs) as (engine, port):
+        for key, text, width in (("p_1", "small", 1), ("q_1", "l" * 10_000, 2), ("p_1", "l" * 3_000, 3)):
+            await ask(port, key, row(text, width))
+        await engine.finish(5)
+        dropped = {name: engine.plans.newest(name).counts for name in "pq"}
+        assert engine.batches.drop("p.pipeline_1")
+        assert (dropped["p"].side_dropped, dropped["q"].side_dropped) == (1, 0)
+        assert engine.batches.drop("")
+        assert dropped["q"].side_dropped == 1
+        assert 0 < engine.budget.used < 1_000
+        assert engine.batches.drop("")
+        assert not engine.batches.drop("")
