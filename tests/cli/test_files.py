@@ -154,6 +154,26 @@ def test_the_faults_of_all_files_are_told_at_once_each_with_its_place(tmp_path, 
     ]
 
 
+def test_a_fault_hides_no_mistake_of_the_same_file(tmp_path, capsys):
+    wrong = {**MODEL, "spec": {"storageUri": "/m", "replcas": 1, "memroy": 1}}
+    doubled = "kind: Model\nkind: Model"
+    parts = [yaml.safe_dump(wrong), "a: [1", yaml.safe_dump(MODEL), doubled, "5", yaml.safe_dump(wrong)]
+    (tmp_path / "a.yaml").write_text("---\n".join(f"{each}\n" for each in parts))
+    with pytest.raises(typer.Exit):
+        valid_objects([tmp_path / "a.yaml"])
+    said = capsys.readouterr().err.replace(f"{tmp_path}/a.yaml, ", "").splitlines()
+    assert [line.removeprefix("error: ").partition(" (")[0] for line in said] == [
+        "line 12: not YAML that can be used: expected ',' or ']', but got '<document start>'",
+        'line 22: not YAML that can be used: the key "kind" stands twice in one object',
+        f"line 24: {NO_OBJECT}".partition(" (")[0],
+        'line 1: model/iris: spec.memroy: there is no field "memroy" here; did you mean "memory"?',
+        'line 1: model/iris: spec.replcas: there is no field "replcas" here; did you mean "replicas"?',
+        'line 26: model/iris: spec.memroy: there is no field "memroy" here; did you mean "memory"?',
+        'line 26: model/iris: spec.replcas: there is no field "replcas" here; did you mean "replicas"?',
+        "hint: nothing was sent; mend this, and run the command again",
+    ]
+
+
 def test_the_manifests_of_a_folder_come_by_name(tmp_path):
     for name in ("b.yml", "a.yaml", "c.json", "d.YAML.bak"):
         (tmp_path / name).write_text(json.dumps({**MODEL, "metadata": {"name": name[0]}}))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 
 import pytest
@@ -10,7 +9,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bailie.cli.yaml_objects import NotYaml, yaml_objects
+from bailie.cli.yaml_objects import YamlFault, yaml_objects
 
 LISTED = """\
 kind: Model
@@ -32,7 +31,11 @@ items: [1]
 
 
 def read(text):
-    return [(each.line, each.value) for each in yaml_objects(text)]
+    return [(each.line, each.value) for each in yaml_objects(text) if not isinstance(each, YamlFault)]
+
+
+def faults(text):
+    return [each for each in yaml_objects(text) if isinstance(each, YamlFault)]
 
 
 def test_each_object_comes_with_its_line_and_lists_are_opened():
@@ -72,10 +75,30 @@ REFUSED = {
 
 @pytest.mark.parametrize(("text", "line", "problem"), REFUSED.values(), ids=REFUSED.keys())
 def test_what_cannot_be_read_as_it_stands_is_refused_with_its_line(text, line, problem):
-    with pytest.raises(NotYaml) as refused:
-        read(text)
-    assert problem in refused.value.problem
-    assert refused.value.line == line
+    (fault,) = faults(text)
+    assert problem in fault.problem
+    assert fault.line == line
+
+
+FOLLOWED = {name: each for name, each in REFUSED.items() if each[1]}
+
+
+@pytest.mark.parametrize(("text", "line", "problem"), FOLLOWED.values(), ids=FOLLOWED.keys())
+def test_the_objects_before_and_behind_a_fault_come_with_their_lines(text, line, problem):
+    around = f"kind: A\n---\n{text}\n--- # next\nkind: B\n---\n{text}\n---\nkind: C\n"
+    found = read(around)
+    assert [value for _, value in found if "kind" in value] == [{"kind": "A"}, {"kind": "B"}, {"kind": "C"}]
+    lines = around.split("\n")
+    assert all(f"kind: {value['kind']}" == lines[at - 1] for at, value in found if "kind" in value)
+    told = faults(around)
+    assert len(told) == 2
+    between = told[1].line - told[0].line
+    assert between == len(text.split("\n")) + 3
+    assert all(problem.partition(" (")[0].partition(", but got")[0] in each.problem for each in told)
+
+
+def test_a_text_of_faults_alone_ends_after_the_first_ones():
+    assert 1 < len(faults("--- ]\n" * 10_000)) < 100
 
 
 JSON = st.recursive(
@@ -94,5 +117,6 @@ def test_whatever_yaml_or_json_was_written_is_read_back(value):
 
 @given(st.text(st.sampled_from("ab:- \n&*!{}[]<>|'\"?,#%@\t0"), max_size=60))
 def test_any_text_is_objects_or_a_sentence(text):
-    with contextlib.suppress(NotYaml):
-        assert all(line >= 1 for line, _ in read(text))
+    lines = len(text.split("\n"))
+    assert all(1 <= line <= lines for line, _ in read(text))
+    assert all(0 <= each.line <= lines + 1 and each.problem for each in faults(text))

@@ -125,10 +125,11 @@ def _read(paths: Iterable[Path]) -> tuple[list[FoundObject], list[str]]:
             continue
         for file in files:
             try:
-                objects = list(_objects_in(file))
+                objects, unreadable = _objects_in(file)
             except _Unusable as error:
                 faults.append(str(error))
                 continue
+            faults += unreadable
             faults += [f"{place}: {_NO_OBJECT}" for place, item in objects if not _is_object(item)]
             found += [FoundObject(item, place) for place, item in objects if _is_object(item)]
     return found, faults
@@ -147,21 +148,25 @@ def _files(path: Path) -> list[Path]:
     return found
 
 
-def _objects_in(file: Path) -> Iterator[tuple[str, Any]]:
-    """Yields the values of a file with their places. Raises _Unusable."""
-    from bailie.cli.yaml_objects import NotYaml, yaml_objects
+def _objects_in(file: Path) -> tuple[list[tuple[str, Any]], list[str]]:
+    """Returns the values of a file with their places, and a sentence for each part that cannot be used.
+
+    Raises _Unusable where the file cannot be read.
+    """
+    from bailie.cli.yaml_objects import YamlObject, yaml_objects
 
     source = "standard input" if str(file) == "-" else str(file)
-    found = False
-    try:
-        for each in yaml_objects(_text(file, source)):
-            found = True
-            yield f"{source}, line {each.line}", each.value
-    except NotYaml as error:
-        place = f"{source}, line {error.line}" if error.line else source
-        raise _Unusable(f"{place}: not YAML that can be used: {error.problem}") from error
-    if not found:
+    found: list[tuple[str, Any]] = []
+    faults: list[str] = []
+    for each in yaml_objects(_text(file, source)):
+        place = f"{source}, line {each.line}" if each.line else source
+        if isinstance(each, YamlObject):
+            found.append((place, each.value))
+        else:
+            faults.append(f"{place}: not YAML that can be used: {each.problem}")
+    if not found and not faults:
         raise _Unusable(f"{source} holds no object")
+    return found, faults
 
 
 def _text(file: Path, source: str) -> str:

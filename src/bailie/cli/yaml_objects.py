@@ -6,7 +6,8 @@ that make gigabytes of a few lines; an object that contains itself.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import yaml
@@ -18,12 +19,15 @@ if TYPE_CHECKING:
 
 _DEEPEST = 200
 """Levels of a document: resource definitions have about fifty."""
+_MOST_FAULTS = 50
+"""Documents of one text that are no YAML, until the rest of it is left."""
+_MARKER = re.compile(r"---(\s|$)")
 _MOST_NODES = 1_000_000
 """Values in a document, each counted as often as aliases repeat it."""
 
 
-class NotYaml(Exception):  # noqa: N818 - reads as what it says
-    """The text cannot be read. `line` counts from 1, and is 0 where it is not known."""
+class _NotYaml(Exception):  # noqa: N818 - reads as what it says
+    """A document cannot be read. `line` counts from 1, and is 0 where it is not known."""
 
     def __init__(self, problem: str, line: int = 0) -> None:
         super().__init__(problem)
@@ -38,29 +42,74 @@ class YamlObject:
     line: int
 
 
-def yaml_objects(text: str) -> Iterator[YamlObject]:
-    """Yields the values of all documents, those in lists (`kind: List`) one by one. Raises NotYaml."""
+@dataclass(frozen=True, slots=True)
+class YamlFault:
+    """Why a document cannot be read, and the line (from 1) of the fault, 0 where it is not known."""
+
+    problem: str
+    line: int
+
+
+def yaml_objects(text: str) -> Iterator[YamlObject | YamlFault]:
+    """Yields the values of all documents, those in lists (`kind: List`) one by one, and the faults of others.
+
+    A fault is of one document alone. Only what cannot be parted into documents ends with its fault.
+    """
+    before, left = 0, _MOST_FAULTS
+    while left:
+        left, skipped = left - 1, 0
+        try:
+            yield from _objects(text, before)
+        except _NotYaml as error:
+            yield YamlFault(error.problem, before + error.line if error.line else 0)
+            skipped = error.line and _next_document(text, error.line)
+        if not skipped:
+            return
+        before += skipped
+        text = "".join(text.splitlines(keepends=True)[skipped:])
+
+
+def _objects(text: str, before: int) -> Iterator[YamlObject | YamlFault]:
+    """Yields objects until a document is no YAML. Raises _NotYaml; `before`: the lines before the text."""
     loader = JsonLoader("")
     try:
         for node in yaml.compose_all(text, JsonLoader):
-            _Size().of(node)
-            made = (_made(loader, item) for item in _opened(node))
-            yield from (each for each in made if each.value is not None)
+            try:
+                _Size().of(node)
+                made = [_made(loader, item) for item in _opened(node)]
+            except _NotYaml as error:
+                yield YamlFault(error.problem, before + error.line)
+                continue
+            yield from (replace(each, line=before + each.line) for each in made if each.value is not None)
     except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        problem = f"{error.problem} (column {mark.column + 1})" if mark else str(error.problem)
-        raise NotYaml(problem, mark.line + 1 if mark else 0) from error
+        raise _not_yaml(error) from error
     except RecursionError as error:
-        raise NotYaml(f"it has more than {_DEEPEST} levels") from error
+        raise _NotYaml(f"it has more than {_DEEPEST} levels") from error
     except yaml.YAMLError as error:  # a character that is none
-        raise NotYaml(" ".join(str(error).split())) from error
+        raise _NotYaml(" ".join(str(error).split())) from error
+
+
+def _not_yaml(error: yaml.MarkedYAMLError) -> _NotYaml:
+    mark = error.problem_mark or error.context_mark
+    problem = f"{error.problem} (column {mark.column + 1})" if mark else str(error.problem)
+    return _NotYaml(problem, mark.line + 1 if mark else 0)
+
+
+def _next_document(text: str, line: int) -> int:
+    """Returns how many lines are before the next document that begins at a line or behind it; 0 for none."""
+    for number, each in enumerate(text.splitlines()):
+        if number >= max(1, line - 1) and _MARKER.match(each):
+            return number
+    return 0
 
 
 def _made(loader: JsonLoader, node: yaml.Node) -> YamlObject:
     try:
         return YamlObject(loader.construct_document(node), _line(node))
+    except yaml.MarkedYAMLError as error:
+        raise _not_yaml(error) from error
     except ValueError as error:  # an integer of thousands of digits
-        raise NotYaml(str(error), _line(node)) from error
+        raise _NotYaml(str(error), _line(node)) from error
 
 
 def _opened(node: yaml.Node) -> Iterator[yaml.Node]:
@@ -88,25 +137,25 @@ class _Size:
         """The values and the levels of each node; None of one that is being measured."""
 
     def of(self, node: yaml.Node) -> tuple[int, int]:
-        """Returns the values in a node, and its levels. Raises NotYaml."""
+        """Returns the values in a node, and its levels. Raises _NotYaml."""
         if id(node) in self._known:
             known = self._known[id(node)]
             if known is None:
-                raise NotYaml("an alias stands in the value that it names", _line(node))
+                raise _NotYaml("an alias stands in the value that it names", _line(node))
             return known
         self._known[id(node)] = None
         parts = [self.of(each) for each in _parts(node)]
         found = 1 + sum(values for values, _ in parts), 1 + max((levels for _, levels in parts), default=0)
         if found[0] > _MOST_NODES:
-            raise NotYaml(f"with its aliases it has more than {_MOST_NODES:,} values", _line(node))
+            raise _NotYaml(f"with its aliases it has more than {_MOST_NODES:,} values", _line(node))
         if found[1] > _DEEPEST:
-            raise NotYaml(f"it has more than {_DEEPEST} levels", _line(node))
+            raise _NotYaml(f"it has more than {_DEEPEST} levels", _line(node))
         self._known[id(node)] = found
         return found
 
 
 def _parts(node: yaml.Node) -> list[yaml.Node]:
-    """Returns the nodes directly in a node. Raises NotYaml where a key stands twice."""
+    """Returns the nodes directly in a node. Raises _NotYaml where a key stands twice."""
     if isinstance(node, yaml.SequenceNode):
         return list(node.value)
     if not isinstance(node, yaml.MappingNode):
@@ -115,6 +164,6 @@ def _parts(node: yaml.Node) -> list[yaml.Node]:
     for key, _ in node.value:
         told = (key.tag, str(key.value))
         if isinstance(key, yaml.ScalarNode) and told in seen and told[0] != "tag:yaml.org,2002:merge":
-            raise NotYaml(f'the key "{key.value}" stands twice in one object', _line(key))
+            raise _NotYaml(f'the key "{key.value}" stands twice in one object', _line(key))
         seen.add(told)
     return [part for pair in node.value for part in pair]
