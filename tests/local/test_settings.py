@@ -61,3 +61,45 @@ def test_monitoring_needs_a_prometheus_on_the_path(tmp_path: Path):
     program = tmp_path / "prometheus"
     program.touch(0o700)
     assert not any(missing(str(tmp_path), monitoring=True))
+
+
+WITHOUT_HOME = """
+import os, sys
+from bailie.cli.main import main
+given = sys.argv[1:]
+sys.argv = ["bailie", "get", "models", "--kubeconfig", os.devnull]
+try:
+    main()  # imports what commands need, while the folder of Python can be read
+except SystemExit:
+    pass
+os.environ.pop("HOME", None)
+os.setresuid(*[54321] * 3)
+sys.argv = ["bailie", *given]
+main()
+"""
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become a user without a home")
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["status"], "error: this user has no home folder: set HOME, or name a folder with --state-dir"),
+        (["kubeconfig"], "error: this user has no home folder"),
+        (["get", "models", "--kubeconfig", "/nowhere"], "error: there is no kubeconfig /nowhere"),
+        (["get", "models"], "error: kubeconfig ~/.kube/config: nobody here has that home"),
+        (["status", "--state-dir", "/nowhere"], "error: nothing runs in /nowhere"),
+    ],
+    ids=["status", "kubeconfig", "a named cluster", "the usual cluster", "a named folder"],
+)
+def test_a_user_without_a_home_gets_a_sentence(arguments: list[str], says: str):
+    found = subprocess.run(
+        [sys.executable, "-c", WITHOUT_HOME, *arguments],
+        env={"PATH": os.defpath},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert says in found.stderr
+    assert "Traceback" not in found.stderr
+    assert found.returncode == 1

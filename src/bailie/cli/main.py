@@ -13,8 +13,6 @@ import signal
 import sys
 from typing import TYPE_CHECKING
 
-from bailie.settings.reader import SettingsError
-
 if TYPE_CHECKING:
     from collections.abc import Callable
     from types import FrameType
@@ -38,9 +36,16 @@ def seldon() -> None:
 def _guarded(run: Callable[[list[str]], None]) -> None:
     signal.signal(signal.SIGTERM, _end)
     try:
-        run(sys.argv[1:])
+        _explained(run)
     except KeyboardInterrupt:
         sys.exit(_INTERRUPTED)
+
+
+def _explained(run: Callable[[list[str]], None]) -> None:
+    from bailie.settings.reader import SettingsError  # not before an interruption has its exit code
+
+    try:
+        run(sys.argv[1:])
     except BrokenPipeError:
         _give_up_output()
         sys.exit(_FAILED)

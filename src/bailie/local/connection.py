@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from bailie.kube.client import Client
 from bailie.local.detached import nothing_runs
+from bailie.local.settings import NoHome
 from bailie.local.state import chosen_state
 
 if TYPE_CHECKING:
@@ -36,7 +37,10 @@ def running_kubeconfig(state_dir: Path | None) -> Path | None:
 
     Where `state_dir` was named, no other will do.
     """
-    state = chosen_state(state_dir)
+    try:
+        state = chosen_state(state_dir)
+    except NoHome:  # nor a `bailie up` of this user
+        return None
     if state.running() and state.kubeconfig.exists():
         return state.kubeconfig
     if state_dir is not None:

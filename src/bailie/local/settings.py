@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import sys
 import tempfile
+from contextlib import suppress
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
@@ -16,7 +17,7 @@ from shutil import which
 import platformdirs
 
 from bailie.settings import fields
-from bailie.settings.reader import read
+from bailie.settings.reader import SettingsError, read
 from bailie.wellknown import names, variables
 
 API_NAME = "bailie"
@@ -43,7 +44,9 @@ def _roots(value: str) -> tuple[Path, ...]:
 
 def _usual_roots() -> tuple[Path, ...]:
     """Returns the usual folders, without a working folder of `/`: models could be anything on the machine."""
-    usual = (Path.home(), Path.cwd(), Path(tempfile.gettempdir()), Path("/tmp"))  # noqa: S108 - to read from
+    usual = [Path.cwd(), Path(tempfile.gettempdir()), Path("/tmp")]  # noqa: S108 - to read from
+    with suppress(RuntimeError):  # a user without a home
+        usual.insert(0, Path.home())
     return tuple(dict.fromkeys(each for each in usual if each != Path("/")))
 
 
@@ -56,8 +59,8 @@ def _environment_beside_ours() -> Path:
 class MachineSettings:
     """Settings of this machine from the environment, for commands without the options of that name."""
 
-    state_directory: Path = field(
-        default_factory=lambda: platformdirs.user_state_path("bailie"),
+    state_directory: Path | None = field(
+        default=None,
         metadata=fields.custom(
             variables.STATE_DIR,
             "Everything that `bailie up` keeps.",
@@ -88,6 +91,22 @@ class MachineSettings:
     )
 
 
+class NoHome(SettingsError):  # noqa: N818 - reads as what it says
+    """The user of this process has no home, as some in containers, and no folder for state was named."""
+
+
+def state_directory() -> Path:
+    """Returns the folder for state that the environment names, else the user's. Raises NoHome."""
+    named = machine_settings().state_directory
+    if named is not None:
+        return named
+    try:
+        return platformdirs.user_state_path("bailie")
+    except RuntimeError:
+        way = f"set HOME, or name a folder with --state-dir or {variables.STATE_DIR}"
+        raise NoHome(f"this user has no home folder: {way}") from None
+
+
 def machine_settings() -> MachineSettings:
     """Reads the process's environment."""
     return read(MachineSettings, os.environ)  # noqa: TID251
@@ -97,7 +116,7 @@ def machine_settings() -> MachineSettings:
 class LocalSettings:
     """The options of `bailie up`."""
 
-    state_directory: Path = field(default_factory=lambda: machine_settings().state_directory)
+    state_directory: Path = field(default_factory=state_directory)
     namespaces: tuple[str, ...] | None = None
     """The namespaces to set the list to; None leaves it as it is, and begins with DEFAULT_NAMESPACES."""
     default_servers: bool = True

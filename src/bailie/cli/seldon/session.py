@@ -18,8 +18,11 @@ from bailie.cli.output import ExitCode, fail
 
 
 def folder() -> Path:
-    """Returns the folder of both files."""
-    return platformdirs.user_config_path("seldon") / "cli"
+    """Returns the folder of both files; ends the command for a user without a home."""
+    try:
+        return platformdirs.user_config_path("seldon") / "cli"
+    except RuntimeError:
+        fail("this user has no home folder", hint="set HOME or XDG_CONFIG_HOME", code=ExitCode.USAGE)
 
 
 def route() -> str:
