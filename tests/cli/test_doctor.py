@@ -29,6 +29,7 @@ def test_healthy_parts_are_shown_on_request_only(verbose, hidden):
 
 def test_findings_are_counted_by_level():
     assert counted(FINDINGS) == "4 findings: 1 ok, 1 warning, 1 error, 1 unknown"
+    assert counted(FINDINGS[:1]).startswith("1 finding: ")
     assert counted([]) == "0 findings: 0 ok, 0 warning, 0 error, 0 unknown"
 
 

@@ -38,6 +38,7 @@ def run(api, *arguments):
 def test_the_status_has_a_sentence_and_a_row_for_each_of_the_two(api):
     say(api)
     result = run(api, "status", "flower")
+    assert run(api, "status", "flower.experiment").stdout == result.stdout
     assert result.exit_code == ExitCode.DONE, result.output
     head, columns, candidate, default = (line.split() for line in result.stdout.splitlines())
     assert " ".join(head) == "flower: under way; words"

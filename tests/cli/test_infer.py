@@ -104,3 +104,10 @@ def test_many_good_answers_are_a_success():
     with answering(version("iris_1")) as server:
         result = infer(server, "-i", "3")
     assert (result.exit_code, result.stdout) == (0, "success: 3 iris_1\n")
+
+
+@pytest.mark.parametrize(("given", "says"), [("", "no request"), ("{", "the request is not JSON")])
+def test_a_request_may_come_by_standard_input_as_files_do(given, says):
+    for arguments in (["-f", "-"], ["-"], []):
+        result = CommandRunner().invoke(app, ["infer", "iris", *arguments], input=given)
+        assert (result.exit_code, says in result.stderr) == (2, True), (arguments, result.output)

@@ -70,7 +70,29 @@ def test_of_a_pipeline_its_steps_are_told():
 def test_other_kinds_are_not_explained():
     result = CommandRunner().invoke(app, ["explain", "runtime", "seldon"])
     assert result.exit_code == ExitCode.USAGE
-    assert "only models, servers, pipelines and experiments can be explained, not 'runtime'" in result.stderr
+    assert 'only models, servers, pipelines and experiments can be explained, not "runtime"' in result.stderr
+
+
+KINDS = "`bailie explain KIND {}`, where KIND is model, server, pipeline or experiment"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says", "hint"),
+    [
+        ([], "no kind and no name were given", KINDS.format("NAME")),
+        (["iris"], '"iris" is no kind, and a kind and a name are needed', KINDS.format("iris")),
+        (["model"], "no model was named", "`bailie get model` lists those that exist"),
+        (["pod/x"], "only models, servers, pipelines and experiments can be explained", KINDS.format("x")),
+        (["model/"], '"" cannot be a name', ""),
+        ([".pipeline"], '".pipeline" is no kind', KINDS.format(".pipeline")),
+    ],
+    ids=str,
+)
+def test_arguments_without_a_kind_or_a_name_get_a_sentence(arguments, says, hint):
+    result = CommandRunner().invoke(app, ["explain", *arguments])
+    assert result.exit_code == ExitCode.USAGE
+    assert says in result.stderr
+    assert hint in result.stderr
 
 
 @pytest.mark.parametrize("options", [[], ["--operator"]])

@@ -243,6 +243,12 @@ def set_status(api, name, status):
         (("get", "model", "../x"), 2, "cannot be a name"),
         (("delete", "model"), 2, "name a kind and at least one object"),
         (("delete",), 2, "or a file with -f"),
+        (("delete", "model/iris", "flower"), 2, "is not a kind that Bailie uses"),
+        (("get",), 2, "hint: `bailie get models`, or `bailie get model NAME`"),
+        (("get", "model/absent"), 3, "absent"),
+        (("get", "absent.pipeline"), 3, 'pipelines.mlops.seldon.io "absent" not found'),
+        (("delete", "absent.experiment"), 3, 'experiments.mlops.seldon.io "absent" not found'),
+        (("get", "model/a/b"), 2, "cannot be a name"),
     ],
 )
 def test_what_cannot_be_done_is_said(bailie, arguments, code, message):
@@ -259,11 +265,14 @@ ABSENT = {
     "models": ("choice.pipeline", "hint: `bailie explain pipeline choice -n default`"),
     "pipelines": ("choice.pipeline", "by this name callers ask for pipeline choice"),
     "mlx": ("flower.experiment", "by this name callers ask for experiment flower"),
+    "model/nope": ("", "error: model nope does not exist in namespace default"),
+    "choice.pipeline": ("", "error: pipeline choice does not exist in namespace default"),
+    "flower.experiment": ("", "error: experiment flower does not exist in namespace default"),
 }
 
 
 def test_to_explain_what_is_not_there_names_it_by_its_kind(bailie):
     for kind, (name, words) in ABSENT.items():
-        result = bailie("explain", kind, name)
+        result = bailie("explain", kind, *([name] if name else []))
         assert (result.exit_code, words in result.stderr) == (3, True), result.stderr
         assert "model choice" not in result.stderr

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from bailie.api import texts
 from bailie.cli.cluster import Kubeconfig, Namespace, StateDir, connected, run
 from bailie.cli.output import ExitCode, Output, console, print_json, say
 
@@ -83,4 +84,4 @@ def counted(findings: list[Finding]) -> str:
     from bailie.doctor.finding import Level
 
     counts = [f"{sum(each.level is level for each in findings)} {level.value}" for level in Level]
-    return f"{len(findings)} findings: {', '.join(counts)}"
+    return f"{texts.counted(len(findings), 'finding')}: {', '.join(counts)}"

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bailie.cli.cluster import Kubeconfig, Namespace, StateDir, connected, object_name, run
+from bailie.cli.cluster import Kubeconfig, Namespace, StateDir, connected, run
+from bailie.cli.one_word import experiment_name
 from bailie.cli.output import ExitCode, Output, console, print_json, write
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ app = typer.Typer(
 )
 
 ExperimentName = Annotated[
-    str, typer.Argument(parser=object_name, metavar="name", help="The Experiment's name.")
+    str, typer.Argument(parser=experiment_name, metavar="name", help="The Experiment's name.")
 ]
 OutputOption = Annotated[Output, typer.Option("-o", "--output", help="Form of the result.")]
 Patience = Annotated[

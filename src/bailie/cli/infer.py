@@ -179,18 +179,22 @@ async def _further(client: InferenceClient, call: InferCall) -> InferenceAnswer:
         return InferenceAnswer(ok=False, status="unanswered", body=None, headers={})
 
 
+def _request_text(data: str | None, file: Path | None) -> str:
+    if file is not None and str(file) != "-":
+        with file.open() as opened:
+            return opened.read(_LARGEST + 1)
+    if data is not None and data != "-":
+        return data
+    asked = data is not None or file is not None
+    return "" if not asked and sys.stdin.isatty() else sys.stdin.read(_LARGEST + 1)
+
+
 def read_request(data: str | None, file: Path | None) -> dict[str, Any]:
     """Returns the request body from the argument, the file, or standard input."""
     if data is not None and file is not None:
         fail("give the request as an argument or with --file, not both", code=ExitCode.USAGE)
     try:
-        if file is not None:
-            with file.open() as opened:
-                text = opened.read(_LARGEST + 1)
-        elif data is None or data == "-":
-            text = "" if data is None and sys.stdin.isatty() else sys.stdin.read(_LARGEST + 1)
-        else:
-            text = data
+        text = _request_text(data, file)
     except OSError as error:
         fail(f"{file} cannot be read: {error.strerror}", code=ExitCode.USAGE)
     except UnicodeDecodeError:

@@ -10,6 +10,7 @@ import typer
 
 from bailie import __version__
 from bailie.cli.cluster import Kubeconfig, Namespace, StateDir, connected, object_name, run, state_directory
+from bailie.cli.one_word import kind_and_name
 from bailie.cli.output import (
     ExitCode,
     Output,
@@ -42,10 +43,10 @@ def _explained_kinds(incomplete: str) -> list[str]:
 
 def explain(
     kind: Annotated[
-        str,
+        str | None,
         typer.Argument(help="Kind: model, server, pipeline or experiment.", autocompletion=_explained_kinds),
-    ],
-    name: Annotated[str, typer.Argument(parser=object_name, metavar="name", help="Its name.")],
+    ] = None,
+    name: Annotated[str | None, typer.Argument(parser=object_name, metavar="name", help="Its name.")] = None,
     *,
     namespace: Namespace = None,
     output: OutputOption = Output.TEXT,
@@ -66,11 +67,10 @@ def explain(
       bailie explain pipeline choice
 
       bailie explain experiment flower
+
+      bailie explain choice.pipeline
     """
-    word = _EXPLAINED.get(kind.lower())
-    if word is None:
-        text = f"only models, servers, pipelines and experiments can be explained, not {kind!r}"
-        fail(text, code=ExitCode.USAGE)
+    word, name = _named(kind, name)
 
     async def read() -> dict[str, Any]:
         from bailie.kube.errors import NotFound
@@ -95,6 +95,32 @@ def explain(
         return
     for line in explained(value):
         write(line)
+
+
+def _named(kind: str | None, name: str | None) -> tuple[str, str]:
+    """Returns the kind and the name that the arguments mean; ends the command where they mean none."""
+    if kind is not None and name is None:
+        kind, name = kind_and_name(kind) or (kind, None)
+    word = _EXPLAINED.get((kind or "").lower())
+    if word is None or name is None:
+        _fail_unnamed(kind, word, name)
+    return word, name
+
+
+def _fail_unnamed(kind: str | None, word: str | None, name: str | None) -> NoReturn:
+    """Ends the command for arguments without a kind that can be explained, or without a name."""
+    hint = f"`bailie explain KIND {name or 'NAME'}`, where KIND is model, server, pipeline or experiment"
+    if kind is None:
+        text = "no kind and no name were given"
+    elif word is not None:
+        text = f"no {word} was named"
+        hint = f"`bailie explain {word} NAME`; `bailie get {word}` lists those that exist"
+    elif name is None:
+        text = f'"{kind}" is no kind, and a kind and a name are needed'
+        hint = hint.replace("NAME", kind)
+    else:
+        text = f'only models, servers, pipelines and experiments can be explained, not "{kind}"'
+    fail(text, hint=hint, code=ExitCode.USAGE)
 
 
 def _fail_absent(kind: str, name: str, namespace: str) -> NoReturn:

@@ -63,7 +63,7 @@ def run_dry(
     """
     pipeline = chosen_pipeline(name, filename, namespace, (kubeconfig, state_dir))
     plan = _plan(pipeline)
-    body = read_request("-" if str(request) == "-" else None, None if str(request) == "-" else request)
+    body = read_request(None, request)
     stubs = _stubs(plan, stub or [])
     if not through:
         _say_echoes(plan, stubs)

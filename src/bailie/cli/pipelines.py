@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bailie.cli.cluster import Kubeconfig, Namespace, StateDir, connected, object_name, run
+from bailie.cli.cluster import Kubeconfig, Namespace, StateDir, connected, run
 from bailie.cli.files import read_objects
+from bailie.cli.one_word import pipeline_name
 from bailie.cli.output import ExitCode, fail, print_json
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ _COLUMNS = 110
 """Of a picture where no terminal says how wide it is."""
 
 PipelineName = Annotated[
-    str | None, typer.Argument(parser=object_name, metavar="[NAME]", help="The Pipeline's name.")
+    str | None, typer.Argument(parser=pipeline_name, metavar="[NAME]", help="The Pipeline's name.")
 ]
 PipelineFile = Annotated[
     Path | None,

@@ -13,6 +13,7 @@ import typer
 from bailie.cli.applying import apply_all
 from bailie.cli.cluster import Kubeconfig, Namespace, StateDir, connected, object_name, run
 from bailie.cli.files import kind_words, known_objects, put_into, resolve, served_kind, valid_objects
+from bailie.cli.one_word import kind_and_name
 from bailie.cli.output import ExitCode, Output, console, fail, print_json, say, write
 from bailie.cli.progress import Progress
 from bailie.cli.readiness import has_readiness, reference_of, wait_ready
@@ -41,7 +42,7 @@ Files = Annotated[
     typer.Option("-f", "--filename", help="A YAML or JSON file, or a folder; `-` is standard input."),
 ]
 KindName = Annotated[
-    str,
+    str | None,
     typer.Argument(
         help="A kind: model, server, pod, … or its plural or short name.", autocompletion=kind_words
     ),
@@ -119,7 +120,7 @@ async def _warn_of_unserved(client: Client, applied: list[Manifest]) -> None:
 
 
 def get(
-    kind: KindName,
+    kind: KindName = None,
     name: Annotated[
         str | None, typer.Argument(parser=object_name, metavar="name", help="One object.")
     ] = None,
@@ -140,7 +141,14 @@ def get(
       bailie get models -A
 
       bailie get model iris -o yaml
+
+      bailie get model/iris
     """
+    if kind is None:
+        hint = "`bailie get models`, or `bailie get model NAME`; `bailie get -h` says more"
+        fail("no kind was given", hint=hint, code=ExitCode.USAGE)
+    if name is None:
+        kind, name = kind_and_name(kind) or (kind, None)
     wanted = resolve(kind)
 
     async def read() -> tuple[list[Manifest], str | None]:
@@ -160,7 +168,7 @@ def get(
 
 
 def delete(
-    kind: Annotated[str | None, typer.Argument(help="A kind.", autocompletion=kind_words)] = None,
+    kind: KindName = None,
     names: Annotated[
         list[str] | None, typer.Argument(parser=object_name, metavar="name", help="Names.")
     ] = None,
@@ -179,10 +187,14 @@ def delete(
 
       bailie delete model iris
 
+      bailie delete model/iris
+
       bailie delete -f examples/iris/model.yaml
     """
     if filename and kind:
         fail("name a kind and its objects, or files with -f, not both", code=ExitCode.USAGE)
+    if kind and not names and (found := kind_and_name(kind)):
+        kind, names = found[0], [found[1]]
     if filename:
         manifests = [each.manifest for each in known_objects(filename)]
     elif kind and names:
@@ -192,7 +204,8 @@ def delete(
             for name in names
         ]
     else:
-        fail("name a kind and at least one object, or a file with -f", code=ExitCode.USAGE)
+        hint = "`bailie delete model iris`, or `bailie delete -f model.yaml`"
+        fail("name a kind and at least one object, or a file with -f", hint=hint, code=ExitCode.USAGE)
 
     async def remove() -> list[str]:
         async with connected(kubeconfig, state_dir) as client:
