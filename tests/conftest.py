@@ -195,6 +195,7 @@ SLOW = (
     "gateway/test_clients.py",
     "agent/test_server_restart.py",
     "benches/test_main.py",
+    "mlserver/test_bailie_bodies.py",
     "mlserver/test_start.py",
     "gateway/test_xds_requests.py",
     "gateway/test_session.py",

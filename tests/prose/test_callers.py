@@ -40,6 +40,7 @@ _ROLES = {
 of a module that is being moved either will do."""
 KNOWN = {
     "bailie.mlserver.bailie_binary": "start imports the file beside it, where Bailie is not installed",
+    "bailie.mlserver.bailie_bodies": "start imports the file beside it, where Bailie is not installed",
     "bailie.mlserver.bailie_filenames": "start imports the file beside it, where Bailie is not installed",
     "bailie.mlserver.bailie_models": "start imports the file beside it, where Bailie is not installed",
 }

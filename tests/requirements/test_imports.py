@@ -22,6 +22,7 @@ OURS = {"bailie": ROOT / "src" / "bailie", "kubeapi": KUBEAPI / "src" / "kubeapi
 OTHER_PYTHONS = {
     "mlserver",
     "bailie_binary",
+    "bailie_bodies",
     "bailie_filenames",
     "bailie_loops",
     "bailie_models",

@@ -2,8 +2,8 @@
 
 The binary tensor data extension of the V2 protocol, as tritonclient and the KServe SDK send numpy arrays by
 default: a JSON object, whose length is in a header, and behind it the raw data of the tensors that name a
-size. Answers stay JSON, which these clients read, too. Used by `start`, under the Python of MLServer's
-environment.
+size. Answers stay JSON, which these clients read, too. Used by `start`, which hands it to `bailie_bodies`,
+under the Python of MLServer's environment.
 """
 
 from __future__ import annotations
@@ -14,14 +14,10 @@ import struct
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterator
+    from collections.abc import Iterator
 
     Message = dict[str, Any]
-    Receive = Callable[[], Awaitable[Message]]
-    Send = Callable[[Message], Awaitable[None]]
-    Application = Callable[[Message, Receive, Send], Awaitable[None]]
 
-HEADER = b"inference-header-content-length"
 CODES = {
     "BOOL": "?",
     "INT8": "b",
@@ -37,39 +33,13 @@ CODES = {
     "FP64": "d",
 }
 """Datatypes of the protocol, and what `struct` calls an element of their raw data, which is little-endian."""
+MOST_TENSORS = 10_000
+"""As in `bailie_bodies`."""
 ELSE_GRPC = "send the tensor over gRPC, which takes it as it is"
 
 
 class BadTensors(ValueError):  # noqa: N818 - the name of what the caller made
     """The body is not what its header and its JSON say; the message says where."""
-
-
-def with_binary_tensors(application: Application) -> Application:
-    """Returns the ASGI application with requests in JSON for those with binary tensors."""
-
-    async def run(scope: Message, receive: Receive, send: Send) -> None:
-        header = next((value for key, value in scope.get("headers", ()) if key == HEADER), None)
-        if header is None:
-            await application(scope, receive, send)
-            return
-        body = await _whole(receive)
-        if body is None:
-            return
-        try:
-            _check_encoding(scope)
-            text = as_json(body, header)
-        except BadTensors as error:
-            await _refuse(send, str(error))
-            return
-        await application(_of_json(scope, len(text)), _saying(text, receive), send)
-
-    return run
-
-
-def _check_encoding(scope: Message) -> None:
-    encodings = {value.decode("latin-1") for key, value in scope["headers"] if key == b"content-encoding"}
-    if encodings - {"identity"}:
-        raise BadTensors("compressed requests are not supported: send the body as it is")
 
 
 def as_json(body: bytes, header: bytes) -> bytes:
@@ -81,11 +51,13 @@ def as_json(body: bytes, header: bytes) -> bytes:
     length = int(header) if header.isdigit() and len(header) < 16 else -1
     if not 0 <= length <= len(body):
         raise BadTensors(
-            f"the header {HEADER.decode()} is not the length of the JSON at the body's beginning"
+            "the header inference-header-content-length is not the length of the JSON at the body's beginning"
         )
     try:
         request = json.loads(body[:length])
         tensors = request["inputs"]
+        if len(tensors) > MOST_TENSORS:
+            raise BadTensors(f"inputs: {len(tensors)} tensors, where {MOST_TENSORS} may be")
         at = length
         for tensor in tensors:
             size = (tensor.get("parameters") or {}).pop("binary_data_size", None)
@@ -136,41 +108,3 @@ def _texts(data: bytes) -> Iterator[str]:
         if at > len(data):
             raise struct.error
         yield data[at - size : at].decode()
-
-
-async def _whole(receive: Receive) -> bytes | None:
-    """Returns the whole body, None where the caller has gone."""
-    parts = []
-    while True:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            return None
-        parts.append(message.get("body", b""))
-        if not message.get("more_body", False):
-            return b"".join(parts)
-
-
-def _of_json(scope: Message, length: int) -> Message:
-    replaced = (HEADER, b"content-length", b"content-type", b"transfer-encoding")
-    headers = [(key, value) for key, value in scope["headers"] if key not in replaced]
-    headers += [(b"content-length", str(length).encode()), (b"content-type", b"application/json")]
-    return {**scope, "headers": headers}
-
-
-def _saying(text: bytes, receive: Receive) -> Receive:
-    """Returns a `receive` that gives `text` as the body, and then what `receive` gives."""
-    rest = [text]
-
-    async def receive_json() -> Message:
-        if rest:
-            return {"type": "http.request", "body": rest.pop(), "more_body": False}
-        return await receive()
-
-    return receive_json
-
-
-async def _refuse(send: Send, message: str) -> None:
-    body = json.dumps({"error": message}).encode()
-    headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
-    await send({"type": "http.response.start", "status": 400, "headers": headers})
-    await send({"type": "http.response.body", "body": body, "more_body": False})

@@ -4,7 +4,7 @@
 
 Runs under the Python of MLServer's environment, in its image and on a laptop, in place of `mlserver`, with
 the same arguments. It tells the agent which file names the runtimes look for (`bailie_filenames`), and
-differs in five ways:
+differs in six ways:
 
 * MLServer answers an exception of a model with a whole 500 and then raises it again (Starlette's
   ServerErrorMiddleware does), upon which uvicorn closes the connection without notice. Envoy sends the
@@ -17,6 +17,7 @@ differs in five ways:
   errors. Both bound the words and leave out stack traces, which name the server's files and libraries.
 * Each model has an event loop of its own (`bailie_models`). A model that hangs is not ready, with the reason.
 * REST requests may have binary tensors (`bailie_binary`).
+* What the body of a REST request may cost has bounds (`bailie_bodies`).
 """
 
 from __future__ import annotations
@@ -77,10 +78,12 @@ def settled(application: Application) -> Application:
 
 
 def keep_connections() -> None:
-    """Makes MLServer serve a settled application that takes binary tensors, and keep idle connections for
-    IDLE_SECONDS."""
-    from bailie_binary import (  # type: ignore[import-not-found] # noqa: PLC0415
-        with_binary_tensors,
+    """Makes MLServer serve a settled application whose bodies have bounds and may have binary tensors, and
+    keep idle connections for IDLE_SECONDS."""
+    from bailie_binary import as_json  # type: ignore[import-not-found] # noqa: PLC0415
+    from bailie_bodies import (  # type: ignore[import-not-found] # noqa: PLC0415
+        BodyRoom,
+        with_whole_bodies,
     )
     from mlserver import server  # noqa: PLC0415
     from mlserver.rest import RESTServer  # noqa: PLC0415
@@ -88,11 +91,37 @@ def keep_connections() -> None:
     class Settled(RESTServer):  # type: ignore[misc] # MLServer is not installed where types are checked
         def _get_config(self) -> Any:
             config = super()._get_config()
-            config.app = settled(with_binary_tensors(config.app))
+            config.app = settled(with_whole_bodies(config.app, BodyRoom(), as_json))
             config.timeout_keep_alive = IDLE_SECONDS
             return config
 
     server.RESTServer = Settled
+
+
+def refuse_long_requests() -> None:
+    """Makes MLServer refuse requests of more parts than any needs before it looks at each part."""
+    from bailie_bodies import BadBody, check  # noqa: PLC0415
+    from mlserver.rest import app, responses  # noqa: PLC0415
+    from starlette.exceptions import HTTPException  # noqa: PLC0415
+
+    class RefusedError(HTTPException):  # FastAPI lets this class alone pass
+        """The refusal of a request."""
+
+    class Checked(app.Request):  # type: ignore[misc]
+        async def json(self) -> Any:
+            found = await super().json()
+            if self.url.path.startswith("/v2/models/"):
+                try:
+                    check(found)
+                except BadBody as error:
+                    raise RefusedError(error.status, str(error)) from error
+            return found
+
+    async def answer(_: object, error: RefusedError) -> Any:
+        return responses.Response(status_code=error.status_code, content={"error": error.detail})
+
+    app.Request = Checked
+    app._EXCEPTION_HANDLERS[RefusedError] = answer  # noqa: SLF001 - MLServer has no other way
 
 
 def tell_what_is_not_loaded() -> None:
@@ -242,6 +271,7 @@ def main() -> None:
     for folder in sys.argv[2:3]:
         tell_filenames(Path(folder))
     keep_connections()
+    refuse_long_requests()
     tell_what_is_not_loaded()
     tell_what_models_raise()
     sys.argv[0] = "mlserver"

@@ -1,0 +1,254 @@
+"""Bounds what the body of a REST request costs the server, whatever a caller sends.
+
+MLServer reads a body whole, however long it is, expands what is compressed, and has pydantic note each
+mistake in it; all models of the server wait meanwhile. A megabyte of gzip became gigabytes so, and six
+megabytes of empty tensors took nine gigabytes and minutes. Here all bodies under way share a room, a
+compressed body may become so long and no longer, and a request with more parts than any needs is refused
+before MLServer looks at them.
+
+Used by `start`, under the Python of MLServer's environment.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import zlib
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    Message = dict[str, Any]
+    Receive = Callable[[], Awaitable[Message]]
+    Send = Callable[[Message], Awaitable[None]]
+    Application = Callable[[Message, Receive, Send], Awaitable[None]]
+    ToJson = Callable[[bytes, bytes], bytes]
+    """Makes JSON of a body and the value of its INFERENCE_LENGTH. Raises ValueError with a sentence."""
+
+INFERENCE_LENGTH = b"inference-header-content-length"
+"""The header of a body with binary tensors (`bailie_binary`)."""
+MOST_BYTES = 1_048_576_000
+"""Of all bodies under way, where the server has no limit for messages of gRPC."""
+MOST_EXPANDED = 64 << 20
+"""Bytes that a compressed body may become: a thousand times its own are possible."""
+MOST_TENSORS = 10_000
+"""Inputs of a request, and as many outputs that it may ask for; pipelines have the same limit."""
+MOST_DIMENSIONS = 64
+MOST_TOLD = 1_000
+"""In a request with more tensors and dimensions together, only the first mistake is told."""
+_PIECE = 1 << 20
+_GZIP = 16 + zlib.MAX_WBITS
+
+
+class BadBody(ValueError):  # noqa: N818 - the name of what the caller made
+    """A body that is not read any further; `status` is that of the answer."""
+
+    def __init__(self, message: str, status: int) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+@dataclass(eq=False, slots=True)
+class BodyRoom:
+    """The bytes of all bodies under way, `most` together.
+
+    Where there are more, the longest body that is still arriving loses its place, so that callers who send
+    much, or stop in the middle, take nothing from those who send little.
+    """
+
+    most: int = MOST_BYTES
+    used: int = 0
+    arriving: set[Body] = field(default_factory=set)
+
+    def take(self, body: Body, size: int) -> None:
+        """Takes bytes for a body, which may lose its own place by that."""
+        body.size += size
+        self.used += size
+        while self.used > self.most and body.has_place:
+            max(self.arriving or (body,), key=lambda each: each.size).lose_place()
+
+
+@dataclass(eq=False, slots=True)
+class Body:
+    """The body of one request, from its first byte until the request has its answer."""
+
+    room: BodyRoom
+    size: int = 0
+    has_place: bool = True
+    _parts: list[bytes] = field(default_factory=list)
+
+    async def read(self, receive: Receive) -> bytes | None:
+        """Returns the whole body; None where the caller has gone. Raises BadBody."""
+        self.room.arriving.add(self)
+        try:
+            while True:
+                message = await receive()
+                if message["type"] == "http.disconnect":
+                    return None
+                self.take(len(message.get("body", b"")))
+                self._parts.append(message.get("body", b""))
+                if not message.get("more_body", False):
+                    return self._parts[0] if len(self._parts) == 1 else b"".join(self._parts)
+        finally:
+            self.room.arriving.discard(self)
+            self._parts.clear()
+
+    def take(self, size: int) -> None:
+        """Takes bytes. Raises BadBody where the body has no place any more."""
+        if self.has_place:
+            self.room.take(self, size)
+        if not self.has_place:
+            words = f"the requests under way in this server may have {self.room.most} bytes together"
+            if self.size > self.room.most:
+                raise BadBody(f"{words}: send less", 413)
+            raise BadBody(f"{words}, and the longest one is given up: send it again later, or less", 503)
+
+    def lose_place(self) -> None:
+        """Gives the body up, if it is still there; its caller is told when the next part comes."""
+        if self.has_place:
+            self.has_place = False
+            self.room.used -= self.size
+        self.room.arriving.discard(self)
+        self._parts.clear()
+
+
+def with_whole_bodies(application: Application, room: BodyRoom, to_json: ToJson) -> Application:
+    """Returns the ASGI application for requests in plain JSON, whose bodies come in one piece."""
+
+    async def run(scope: Message, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await application(scope, receive, send)
+            return
+        body = Body(room)
+        try:
+            content = await body.read(receive)
+            if content is None:
+                return
+            plain = await _plain(scope, content, body, to_json)
+        except BadBody as error:
+            await _refuse(send, error)
+        else:
+            await application(_described(scope, content, plain), _saying(plain, receive), send)
+        finally:
+            body.lose_place()
+
+    return run
+
+
+async def _plain(scope: Message, content: bytes, body: Body, to_json: ToJson) -> bytes:
+    """Returns a body without compression, and as JSON where it has binary tensors. Raises BadBody."""
+    length = next((value for key, value in scope["headers"] if key == INFERENCE_LENGTH), None)
+    encodings = {value for key, value in scope["headers"] if key == b"content-encoding"} - {b"identity"}
+    if encodings == {b"gzip"}:
+        content = await asyncio.to_thread(expanded, content)  # others are answered meanwhile
+        body.take(len(content))
+    elif encodings:
+        raise BadBody("of compressed requests only gzip is read: send the body as it is", 415)
+    if length is None:
+        return content
+    try:
+        return to_json(content, length)
+    except ValueError as error:
+        raise BadBody(str(error), 400) from error
+
+
+def expanded(content: bytes) -> bytes:
+    """Returns what was compressed with gzip. Raises BadBody."""
+    expander, found = zlib.decompressobj(_GZIP), bytearray()
+    try:
+        while content:
+            found += expander.decompress(content, _PIECE)
+            content = expander.unconsumed_tail
+            if len(found) > MOST_EXPANDED:
+                raise BadBody(
+                    f"a compressed request may have {MOST_EXPANDED} bytes when expanded: send it as it is",
+                    413,
+                )
+            if expander.eof and expander.unused_data:  # gzip's of several parts, one after another
+                content, expander = expander.unused_data, zlib.decompressobj(_GZIP)
+    except zlib.error as error:
+        raise BadBody("the body is no gzip, as its content-encoding says", 400) from error
+    if not expander.eof:
+        raise BadBody("the body ends before the end of its gzip", 400)
+    return bytes(found)
+
+
+def _described(scope: Message, content: bytes, plain: bytes) -> Message:
+    """Returns the request with headers that describe its plain body."""
+    if plain is content:
+        return scope
+    replaced = {INFERENCE_LENGTH, b"content-encoding", b"content-length", b"transfer-encoding"}
+    if any(key == INFERENCE_LENGTH for key, _ in scope["headers"]):
+        replaced.add(b"content-type")
+    headers = [(key, value) for key, value in scope["headers"] if key not in replaced]
+    headers.append((b"content-length", b"%d" % len(plain)))
+    if b"content-type" in replaced:
+        headers.append((b"content-type", b"application/json"))
+    return {**scope, "headers": headers}
+
+
+def _saying(text: bytes, receive: Receive) -> Receive:
+    """Returns a `receive` that gives `text` as the body, and then what `receive` gives."""
+    rest = [text]
+
+    async def receive_text() -> Message:
+        if rest:
+            return {"type": "http.request", "body": rest.pop(), "more_body": False}
+        return await receive()
+
+    return receive_text
+
+
+async def _refuse(send: Send, error: BadBody) -> None:
+    body = json.dumps({"error": str(error)}).encode()
+    headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
+    await send({"type": "http.response.start", "status": error.status, "headers": headers})
+    await send({"type": "http.response.body", "body": body, "more_body": False})
+
+
+def check(request: Any) -> None:
+    """Looks at the tensors of a request, as JSON data, before MLServer notes each mistake in them.
+
+    Most requests are left to MLServer. Raises BadBody for too many parts, and for the first mistake in a long
+    request.
+    """
+    groups = {key: _listed(request, key) for key in ("inputs", "outputs")}
+    parts = 0
+    for key, tensors in groups.items():
+        if len(tensors) > MOST_TENSORS:
+            raise BadBody(f"{key}: {len(tensors)} tensors, where {MOST_TENSORS} may be", 413)
+        for number, tensor in enumerate(tensors):
+            dimensions = len(_listed(tensor, "shape"))
+            if dimensions > MOST_DIMENSIONS:
+                raise BadBody(
+                    f"{key}[{number}].shape: {dimensions} dimensions, where {MOST_DIMENSIONS} may be", 413
+                )
+            parts += 1 + dimensions
+    if parts <= MOST_TOLD:
+        return
+    for key, tensors in groups.items():
+        for number, tensor in enumerate(tensors):
+            if mistake := _mistake(tensor, of_input=key == "inputs"):
+                raise BadBody(f"{key}[{number}]: {mistake}", 422)
+
+
+def _listed(found: Any, key: str) -> list[Any]:
+    value = found.get(key) if isinstance(found, dict) else None
+    return value if isinstance(value, list) else []
+
+
+def _mistake(tensor: Any, *, of_input: bool) -> str:
+    if not isinstance(tensor, dict):
+        return "this is no object"
+    if not isinstance(tensor.get("name"), str):
+        return "the name is missing, or no text"
+    if not of_input:
+        return ""
+    if not isinstance(tensor.get("datatype"), str):
+        return "the datatype is missing, or no text"
+    shape = tensor.get("shape")
+    if not isinstance(shape, list) or not all(type(each) is int for each in shape):
+        return "the shape is missing, or no list of whole numbers"
+    return "" if "data" in tensor else "the data is missing"
