@@ -1,10 +1,10 @@
-"""Bounds what the body of a REST request costs the server, whatever a caller sends.
+"""Bounds what the body of a request costs the server, whatever a caller sends.
 
 MLServer reads a body whole, however long it is, expands what is compressed, and has pydantic note each
 mistake in it; all models of the server wait meanwhile. A megabyte of gzip became gigabytes so, and six
-megabytes of empty tensors took nine gigabytes and minutes. Here all bodies under way share a room, a
-compressed body may become so long and no longer, and a request with more parts than any needs is refused
-before MLServer looks at them.
+megabytes of empty tensors took nine gigabytes and minutes. Here all bodies of REST under way share a room, a
+compressed body may become so long and no longer, and a request with more parts than any needs, over REST or
+gRPC, is refused before MLServer looks at them.
 
 Used by `start`, under the Python of MLServer's environment.
 """
@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
 
     Message = dict[str, Any]
     Receive = Callable[[], Awaitable[Message]]
@@ -36,6 +36,8 @@ MOST_EXPANDED = 64 << 20
 MOST_TENSORS = 10_000
 """Inputs of a request, and as many outputs that it may ask for; pipelines have the same limit."""
 MOST_DIMENSIONS = 64
+MOST_PARAMETERS = 65_536
+"""Of a request and its tensors together."""
 MOST_TOLD = 1_000
 """In a request with more tensors and dimensions together, only the first mistake is told."""
 _PIECE = 1 << 20
@@ -209,29 +211,58 @@ async def _refuse(send: Send, error: BadBody) -> None:
 
 
 def check(request: Any) -> None:
-    """Looks at the tensors of a request, as JSON data, before MLServer notes each mistake in them.
+    """Looks at the parts of a request, as JSON data, before MLServer notes each mistake in them.
 
     Most requests are left to MLServer. Raises BadBody for too many parts, and for the first mistake in a long
     request.
     """
     groups = {key: _listed(request, key) for key in ("inputs", "outputs")}
-    parts = 0
-    for key, tensors in groups.items():
-        if len(tensors) > MOST_TENSORS:
-            raise BadBody(f"{key}: {len(tensors)} tensors, where {MOST_TENSORS} may be", 413)
-        for number, tensor in enumerate(tensors):
-            dimensions = len(_listed(tensor, "shape"))
-            if dimensions > MOST_DIMENSIONS:
-                raise BadBody(
-                    f"{key}[{number}].shape: {dimensions} dimensions, where {MOST_DIMENSIONS} may be", 413
-                )
-            parts += 1 + dimensions
-    if parts <= MOST_TOLD:
+    of_tensor = (lambda each: len(_listed(each, "shape")), lambda each: len(_object(each, "parameters")))
+    dimensions = _checked_dimensions(groups, len(_object(request, "parameters")), *of_tensor)
+    if dimensions + sum(map(len, groups.values())) <= MOST_TOLD:
         return
     for key, tensors in groups.items():
         for number, tensor in enumerate(tensors):
             if mistake := _mistake(tensor, of_input=key == "inputs"):
                 raise BadBody(f"{key}[{number}]: {mistake}", 422)
+
+
+def check_message(message: Any) -> None:
+    """Looks at the parts of a ModelInferRequest before MLServer makes a Python object of each.
+
+    Raises BadBody for too many.
+    """
+    groups = {"inputs": message.inputs, "outputs": message.outputs}
+    of_tensor = (lambda each: len(getattr(each, "shape", ())), lambda each: len(each.parameters))
+    _checked_dimensions(groups, len(message.parameters), *of_tensor)
+
+
+def _checked_dimensions(
+    groups: Mapping[str, Sequence[Any]],
+    parameters: int,
+    dimensions_of: Callable[[Any], int],
+    parameters_of: Callable[[Any], int],
+) -> int:
+    """Returns the dimensions of all tensors. Raises BadBody for too many of a tensor, and too many tensors or
+    parameters, of which the request has some of its own."""
+    dimensions = 0
+    for key, tensors in groups.items():
+        if len(tensors) > MOST_TENSORS:
+            raise BadBody(f"{key}: {len(tensors)} tensors, where {MOST_TENSORS} may be", 413)
+        for number, tensor in enumerate(tensors):
+            parameters += parameters_of(tensor)
+            own = dimensions_of(tensor)
+            if own > MOST_DIMENSIONS:
+                raise BadBody(f"{key}[{number}].shape: {own} dimensions, where {MOST_DIMENSIONS} may be", 413)
+            dimensions += own
+    if parameters > MOST_PARAMETERS:
+        raise BadBody(f"the request has {parameters} parameters, where {MOST_PARAMETERS} may be", 413)
+    return dimensions
+
+
+def _object(found: Any, key: str) -> dict[str, Any]:
+    value = found.get(key) if isinstance(found, dict) else None
+    return value if isinstance(value, dict) else {}
 
 
 def _listed(found: Any, key: str) -> list[Any]:

@@ -17,7 +17,7 @@ differs in six ways:
   errors. Both bound the words and leave out stack traces, which name the server's files and libraries.
 * Each model has an event loop of its own (`bailie_models`). A model that hangs is not ready, with the reason.
 * REST requests may have binary tensors (`bailie_binary`).
-* What the body of a REST request may cost has bounds (`bailie_bodies`).
+* What the body of a request may cost has bounds (`bailie_bodies`).
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ ELSEWHERE = "it is being loaded, or goes to another server"
 IDLE_SECONDS = 600
 """Longer than Envoy keeps an idle connection (gateway/clusters.py), also for a process that was suspended:
 such a process looks at the clock before it reads the requests that have arrived."""
-FAILED = 500
+BAD_REQUEST, FAILED = 400, 500
 MOST_WORDS = 400
 """Characters of an exception's text in an answer. gRPC sends it in a header, and clients refuse headers above
 8 KiB."""
@@ -100,7 +100,9 @@ def keep_connections() -> None:
 
 def refuse_long_requests() -> None:
     """Makes MLServer refuse requests of more parts than any needs before it looks at each part."""
-    from bailie_bodies import BadBody, check  # noqa: PLC0415
+    from bailie_bodies import BadBody, check, check_message  # noqa: PLC0415
+    from mlserver.errors import MLServerError  # noqa: PLC0415
+    from mlserver.grpc import servicers  # noqa: PLC0415
     from mlserver.rest import app, responses  # noqa: PLC0415
     from starlette.exceptions import HTTPException  # noqa: PLC0415
 
@@ -120,7 +122,16 @@ def refuse_long_requests() -> None:
     async def answer(_: object, error: RefusedError) -> Any:
         return responses.Response(status_code=error.status_code, content={"error": error.detail})
 
-    app.Request = Checked
+    class CheckedConverter(servicers.ModelInferRequestConverter):  # type: ignore[misc]
+        @classmethod
+        def to_types(cls, message: Any) -> Any:
+            try:
+                check_message(message)
+            except BadBody as error:
+                raise MLServerError(str(error), BAD_REQUEST) from error
+            return super().to_types(message)
+
+    app.Request, servicers.ModelInferRequestConverter = Checked, CheckedConverter
     app._EXCEPTION_HANDLERS[RefusedError] = answer  # noqa: SLF001 - MLServer has no other way
 
 
