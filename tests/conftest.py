@@ -83,6 +83,7 @@ SLOW = (
     "samples/test_applied.py",
     "workloads/node/test_node.py",
     "gateway/test_silent_envoys.py",
+    "gateway/test_silent_peers.py",
     "gateway/test_access_log.py",
     "gateway/test_payload_log.py",
     "gateway/test_tracing.py",

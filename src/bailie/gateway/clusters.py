@@ -16,7 +16,7 @@ import hashlib
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
-from bailie.gateway import descriptors
+from bailie.gateway import descriptors, silent_peers
 from bailie.gateway.request_metrics import endpoint_labels
 from bailie.wellknown import limits
 
@@ -90,6 +90,7 @@ def cluster(name: str, protocol: Protocol, max_requests: int) -> Any:
             "health_checks": [_health_check()],
             "ignore_health_on_host_removal": True,
             "outlier_detection": ejection(),
+            "upstream_connection_options": {"tcp_keepalive": silent_peers.of_cluster()},
             "typed_extension_protocol_options": {HTTP_OPTIONS: _protocol_options(protocol)},
         },
         descriptors.CLUSTER,

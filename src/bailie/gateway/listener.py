@@ -26,6 +26,7 @@ from bailie.gateway import (
     mirrors,
     payload_log,
     request_metrics,
+    silent_peers,
     tracing,
 )
 from bailie.gateway.access_log import AccessLog, both, flagged, of_grpc, status, when
@@ -109,6 +110,7 @@ def listener(
             "address": first,
             "additional_addresses": [{"address": other} for other in others],
             "enable_reuse_port": True,
+            "socket_options": silent_peers.of_listener(),
             "per_connection_buffer_limit_bytes": LONGEST_UNNAMED,
             "filter_chains": [{"filters": [{"name": "http", "typed_config": http}]}],
         },

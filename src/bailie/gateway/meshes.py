@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from bailie.gateway import descriptors
+from bailie.gateway import descriptors, silent_peers
 from bailie.gateway.clusters import HTTP_OPTIONS, WINDOW, ejection, request_limits, retry_policy
 
 if TYPE_CHECKING:
@@ -47,6 +47,7 @@ def cluster(mesh: Elsewhere, endpoints: Path | None) -> Any:
                 "thresholds": [request_limits(p, MOST_REQUESTS) for p in ("DEFAULT", "HIGH")]
             },
             "outlier_detection": ejection(),
+            "upstream_connection_options": {"tcp_keepalive": silent_peers.of_cluster()},
             "typed_extension_protocol_options": {HTTP_OPTIONS: _protocol_options()},
         },
         descriptors.CLUSTER,
