@@ -1,8 +1,10 @@
 """The Lua filter of a real Envoy before what a caller can put into a gRPC call: it is renamed or refused."""
 
 import asyncio
+import os
 import random
 from contextlib import AsyncExitStack
+from pathlib import Path
 
 import grpc
 import pytest
@@ -212,6 +214,27 @@ async def test_a_bad_message_after_good_ones_ends_the_stream_and_not_the_worker(
         answer = await connection.answer(stream, SECONDS)
     assert answer.headers["grpc-status"] != "0"
     assert await infer(mesh, OTHER) == "iris_1"
+
+
+def processor_seconds(process) -> float:
+    used = Path(f"/proc/{process.pid}/stat").read_text().rsplit(")", 1)[1].split()[11:13]
+    return sum(map(int, used)) / os.sysconf("SC_CLK_TCK")
+
+
+async def test_messages_of_nothing_but_fields_take_a_worker_from_nobody(mesh):
+    """20 MB of them; interpreted, they took a worker for 1.5 s."""
+    body = framed(field(100, 0, b"\1") * 65_000) * 27
+    pieces = [body[at : at + raw_http2.LARGEST_FRAME] for at in range(0, len(body), raw_http2.LARGEST_FRAME)]
+    before = processor_seconds(mesh.process)
+    for _ in range(4):
+        async with raw_http2.connection(mesh.port) as connection:
+            headers = raw_http2.grpc_headers(INFER.replace("ModelInfer", "ModelStreamInfer"), "iris")
+            for sent in ([framed(b"")], pieces):  # with the first answer Envoy has told its windows
+                stream = connection.begin(headers)
+                await connection.send(stream, sent)
+                answer = await connection.answer(stream, 3 * SECONDS)
+                assert answer.headers["grpc-status"] == "0", answer
+    assert processor_seconds(mesh.process) - before < 0.7
 
 
 NAMED = delimited(1, b"iris")

@@ -2,8 +2,9 @@
 -- routing/refusal.py: listener.py writes NAMESPACE, NO_MODEL, KINDS and TEXT above this.
 
 -- Each request runs in a coroutine of its own and calls into Envoy all the time: little can be compiled, and what is
--- tried costs a change of memory protection each time. Interpreted, a request takes less time.
-jit.off()
+-- tried costs a change of memory protection each time. Interpreted, a request takes less time. Loops over bytes that
+-- callers can make long say jit.on for themselves.
+jit.off(true, true)
 
 local METHODS = {
   ["/inference.GRPCInferenceService/ModelInfer"] = true,
