@@ -8,8 +8,9 @@ from contextlib import asynccontextmanager
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.support.timelapse import TimelapseLoop
 
-from bailie.agent.memory_budget import MemoryBudget
+from bailie.agent.memory_budget import RECENT_SECONDS, MemoryBudget
 
 
 class Replica:
@@ -19,7 +20,8 @@ class Replica:
         self.budget = MemoryBudget(capacity)
         self.asked: list[str] = []
         self.busy: set[str] = set()
-        self.budget.evict_by(self.asked.extend, self.busy.__contains__)
+        self.awaited: set[str] = set()
+        self.budget.evict_by(self.asked.extend, self.busy.__contains__, self.awaited.__contains__)
 
     def loaded(self, *names: str, size: int = 5) -> None:
         for name in names:
@@ -34,6 +36,11 @@ async def reserving(replica: Replica, name: str, size: int = 5):
     if not task.done():
         task.cancel()
         await asyncio.wait([task])
+
+
+def run_timelapse(story):
+    with asyncio.Runner(loop_factory=lambda: TimelapseLoop(100)) as runner:
+        runner.run(story)
 
 
 async def turn():
@@ -85,6 +92,88 @@ async def test_evictions_for_all_queued_loads_begin_together():
     replica.loaded("a", "b", "c", "d", "e", size=2)
     async with reserving(replica, "f", 2), reserving(replica, "g", 2), reserving(replica, "h", 2):
         assert replica.asked == ["a", "b", "c"]
+
+
+async def test_versions_that_were_asked_for_make_room_for_one_load_at_a_time():
+    """Many new Models at once are loaded one after the other, and nobody waits for them."""
+    replica = Replica()
+    replica.loaded("polite", "old", "other", "busy", "last", size=2)
+    replica.budget.touch(["old", "other", "last", "busy", "polite"])
+    async with reserving(replica, "f", 2), reserving(replica, "g", 2), reserving(replica, "h", 2):
+        assert replica.asked == ["old"]
+        replica.budget.release("old")
+        await turn()
+        assert replica.asked == ["old"]
+        replica.loaded("f", size=2)
+        assert replica.asked == ["old", "f"]  # nobody has asked for it
+        replica.budget.release("f")
+        await turn()
+        replica.loaded("g", size=2)
+        assert replica.asked == ["old", "f", "g"]
+
+
+def test_a_load_that_hangs_delays_the_next_for_a_while_only():
+    async def story():
+        replica = Replica()
+        await replica.budget.reserve("hangs", 5)
+        replica.loaded("a")
+        for _ in range(4):
+            replica.budget.touch("a")
+            async with reserving(replica, "b"):
+                assert replica.asked == []
+                await asyncio.sleep(RECENT_SECONDS / 4)
+        async with reserving(replica, "b"):
+            assert replica.asked == ["a"]
+
+    run_timelapse(story())
+
+
+async def test_versions_that_were_asked_for_leave_for_all_loads_that_requests_wait_for():
+    replica = Replica()
+    replica.loaded("a", "b", "c", "d", "e", size=2)
+    replica.budget.touch("abcde")
+    replica.awaited |= {"g"}
+    async with reserving(replica, "f", 2), reserving(replica, "h", 2), reserving(replica, "g", 2):
+        assert replica.asked == ["a", "b"]
+
+
+def test_a_version_counts_as_asked_for_a_while_only():
+    async def story():
+        replica = Replica()
+        replica.loaded("a", "b")
+        replica.budget.touch("ab")
+        await asyncio.sleep(RECENT_SECONDS)
+        async with reserving(replica, "c"), reserving(replica, "d"):
+            assert replica.asked == ["a", "b"]
+
+    run_timelapse(story())
+
+
+@given(
+    st.lists(st.integers(1, 9), min_size=1, max_size=12),
+    st.lists(st.integers(1, 9), min_size=1, max_size=6),
+    st.sets(st.integers(0, 11)),
+)
+def test_room_is_made_for_the_first_load_and_nobody_asked_for_leaves_in_vain(residents, loads, touched):
+    async def story():
+        replica = Replica(sum(residents))
+        for index, size in enumerate(residents):
+            replica.loaded(f"r{index}", size=size)
+        replica.budget.touch(f"r{index}" for index in touched)
+        loop = asyncio.get_running_loop()
+        tasks = [loop.create_task(replica.budget.reserve(f"l{i}", size)) for i, size in enumerate(loads)]
+        await asyncio.sleep(0)
+        sizes = {f"r{index}": size for index, size in enumerate(residents)}
+        hot = sum(sizes[name] for name in replica.asked if int(name[1:]) in touched)
+        idle = sum(size for index, size in enumerate(residents) if index not in touched)
+        assert sum(sizes[name] for name in replica.asked) >= min(loads[0], sum(residents))
+        lacking = max(0, loads[0] - idle)
+        assert hot == 0 if lacking == 0 else hot < lacking + 9
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
+
+    asyncio.run(story())
 
 
 async def test_no_more_versions_are_evicted_than_the_queued_loads_need():

@@ -216,6 +216,20 @@ def test_overcommit_ends_and_a_model_larger_than_the_server_is_refused(world):
     assert said["d"] == "0/1 servers fit: 1 has only 1Gi in all, less than the 1025Mi needed"
 
 
+def test_an_agent_whose_memory_is_not_short_is_told_of_uses_before_its_next_load(world):
+    """Of many Models at once the first ones may fill the memory: what was used must not leave for them."""
+    world.served(memory="10Mi")
+    world.engine.note_used(["iris"])
+    assert world.agents.used == []
+    world.model("b", memory="1Gi")
+    world.model("c", memory="10Mi")
+    assert world.step() == ["load b_1 mlserver-0", "load c_1 mlserver-0"]
+    assert world.agents.used == [("mlserver-0", ["iris_1"])]
+    world.model("d", memory="10Mi")
+    world.step()
+    assert len(world.agents.used) == 1, "each look at the uses is told once"
+
+
 def test_uses_are_told_to_agents_whose_memory_gets_short(world):
     def told():
         world.agents.used.clear()

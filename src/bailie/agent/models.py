@@ -48,7 +48,7 @@ class Models:
         self._work = VersionWork(loader, outbox, budget, tracer)
         self._slots: dict[str, Slot] = {}
         self._group: asyncio.TaskGroup | None = None
-        budget.evict_by(self._announce, self._is_busy)
+        budget.evict_by(self._announce, self._is_busy, self._is_awaited)
 
     async def run(self) -> None:
         """Works until cancelled. Commands under way are then cancelled too; the next agent continues them."""
@@ -257,6 +257,11 @@ class Models:
         """Says whether a version may not be evicted: requests wait for it, or a command is under way."""
         slot = self._slots.get(server_name)
         return slot is None or slot.state != CopyState.LOADED or slot.held > 0 or slot.task is not None
+
+    def _is_awaited(self, server_name: str) -> bool:
+        """Says whether requests wait for a version."""
+        slot = self._slots.get(server_name)
+        return slot is not None and slot.held > 0
 
     def _pump(self, slot: Slot) -> None:
         """Starts the next command of a version, unless one is under way."""

@@ -53,6 +53,7 @@ class AgentCommands:
         self._unsent: dict[str, tuple[VersionPlace, ...]] = {}
         self._leaving: dict[str, list[CopyId]] = {}
         self._evicting: dict[str, list[CopyId]] = {}
+        self._used: dict[ReplicaId, set[str]] = {}
 
     def load(self, dirty: list[str]) -> Generator[None, None, None]:
         """Sends the loads that are planned and not there, but for those that back off after a failure."""
@@ -77,6 +78,8 @@ class AgentCommands:
             memory_bytes=model.spec.memory_bytes or 0,
         )
         needed = self._planner.plan().assignments[load.version].demand.memory_bytes
+        if used := self._used.pop(load.replica, None):  # before the load, which may be short of memory
+            self._agents.note_used(load.replica, used)
         if self._fleet.load(load.replica, command, memory_bytes=needed):
             said = {"model": load.version.model, "number": command.number, "replica": str(load.replica)}
             self._notify(Notice("load sent", said))
@@ -160,10 +163,10 @@ class AgentCommands:
 
     def note_used(self, names: Iterable[str]) -> None:
         """Tells the agents whose memory gets short which of their copies were asked for just now; `names` are
-        those of routes."""
-        used: dict[ReplicaId, set[str]] = {}
+        those of routes. The other agents are told before their next load: of many at once the first ones may
+        fill the memory."""
+        self._used = {}
         for copy in (copy for name in names for copy in self._routes.asked(name)):
-            if copy.replica in self._fleet.crowded:
-                used.setdefault(copy.replica, set()).add(copy.name)
-        for replica, server_names in used.items():
-            self._agents.note_used(replica, server_names)
+            self._used.setdefault(copy.replica, set()).add(copy.name)
+        for replica in self._used.keys() & self._fleet.crowded:
+            self._agents.note_used(replica, self._used.pop(replica))

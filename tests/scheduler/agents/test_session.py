@@ -10,7 +10,9 @@ from tests.support.agents import hello, report
 from tests.support.loop_turns import loop_turns
 
 from bailie._gen import agent_pb2 as pb
+from bailie.control.agent_port import UnloadCommand
 from bailie.lifecycle.wire import LONGEST_REPORT
+from bailie.placement import VersionId
 from bailie.scheduler.agents.hello_parts import hello_parts
 from bailie.scheduler.agents.session import AgentRefused, AgentSession
 
@@ -83,3 +85,13 @@ def test_the_longest_report_of_an_agent_is_no_longer_than_it_may_be():
     words = {"message": "\U0001f40d" * 4_000, "reason": "A" * 64, "ignored": ["\U0001f40d" * 300] * 4}
     longest = report("n" * 253, "i" * 64, 2**32 - 1, signature=signature, artifact_path="p" * 4_096, **words)
     assert longest.ByteSize() < LONGEST_REPORT
+
+
+async def test_uses_leave_before_the_loads_that_may_need_memory_of_others():
+    session = session_of(hello())
+    for number in (1, 2):
+        session.put(UnloadCommand(version=VersionId("iris", "x"), number=number))
+    session.note_used(["polite_1"])
+    session.note_models(["iris"], [])
+    kinds = [(await session.next_message(1)).WhichOneof("message") for _ in range(4)]
+    assert kinds == ["used", "unload", "unload", "models"]

@@ -73,7 +73,8 @@ class TormentedReplica(SimulatedReplica):
     def _furnish(self):
         """An agent that starts finds in memory what is there; nothing is on its way out any more."""
         self.budget = MemoryBudget(self.memory)
-        self.budget.evict_by(self._announce, lambda name: name in self.work or not self._is_settled(name))
+        busy = lambda name: name in self.work or not self._is_settled(name)  # noqa: E731
+        self.budget.evict_by(self._announce, busy, lambda _: False)
         for name, report in self.inventory.items():
             if report.state == EVICTING:
                 report.state = LOADED

@@ -169,10 +169,14 @@ class AgentSession:
         self._some.set()
 
     async def next_message(self, epoch: int) -> pb.SchedulerMessage:
-        """Waits for a message and takes it out: the oldest command first, then the other messages."""
+        """Waits for a message and takes it out: uses first, for a load may have versions evicted, then the
+        oldest command, then the other messages."""
         while not self._has_some:
             self._some.clear()
             await self._some.wait()
+        if self._used:
+            used, self._used = self._used, set()
+            return wire.used_message(used)
         if self._outbox:
             return wire.command_message(self._outbox.pop(next(iter(self._outbox))), epoch)
         if self._drained is not None:
@@ -187,12 +191,9 @@ class AgentSession:
         if self._collector is not None:
             collector, self._collector = self._collector, None
             return wire.tracing_message(collector)
-        if self._names or self._whole_names:
-            names, self._names = self._names, {}
-            whole, self._whole_names = self._whole_names, False
-            return wire.models_message(names, whole=whole)
-        used, self._used = self._used, set()
-        return wire.used_message(used)
+        names, self._names = self._names, {}
+        whole, self._whole_names = self._whole_names, False
+        return wire.models_message(names, whole=whole)
 
     @property
     def _has_some(self) -> bool:
