@@ -203,3 +203,13 @@ def test_a_mesh_is_the_service_of_another_one(manifest, mesh, paths):
     made["metadata"]["namespace"] = "team"
     _, problems = SeldonRuntime.parse(made)
     assert [problem.path for problem in problems] == paths
+
+
+@pytest.mark.parametrize("replicas", [-1, 10_001, 2**31 - 1])
+def test_a_number_of_pods_that_nobody_means_is_refused(manifest, replicas):
+    overrides = [{"name": "seldon-envoy", "replicas": replicas}]
+    _, problems = SeldonRuntime.parse(
+        manifest("SeldonRuntime", {"seldonConfig": "x", "overrides": overrides})
+    )
+    assert [(p.path, p.reason) for p in problems] == [("spec.overrides[0].replicas", "Invalid")]
+    assert f"{replicas} replicas are wanted" in problems[0].message

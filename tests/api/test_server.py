@@ -22,8 +22,40 @@ def test_every_field_is_read(manifest):
         "disableAutoUpdate": True,
     }
     server, problems = Server.parse(manifest("Server", spec))
-    assert [(p.path, p.reason) for p in problems] == [("spec.deploymentStrategy", "NoEffect")]
+    warned = [("spec.extraCapabilities", "NoEffect"), ("spec.deploymentStrategy", "NoEffect")]
+    assert [(p.path, p.reason) for p in problems] == warned
     assert server.spec.model_dump(by_alias=True, exclude_none=True, mode="json") == spec
+
+
+def test_further_capabilities_have_no_effect_beside_a_whole_list(manifest):
+    lists = {"capabilities": ["a"], "extraCapabilities": ["b"]}
+    _, problems = Server.parse(manifest("Server", {"serverConfig": "mlserver", **lists}))
+    assert [(p.path, p.reason) for p in problems] == [("spec.extraCapabilities", "NoEffect")]
+    for alone in lists:
+        assert Server.parse(manifest("Server", {"serverConfig": "x", alone: lists[alone]}))[1] == []
+
+
+@pytest.mark.parametrize(
+    ("name", "right"),
+    [
+        ("s" * 52, True),
+        ("s" * 53, False),  # no cluster makes its pods: their label for the revision is too long
+        ("a-1", True),
+        ("1-a", False),  # no name of a Service
+        ("a.b", False),
+        ("a-", False),
+    ],
+)
+def test_a_name_is_one_of_which_pods_and_a_service_can_be_made(manifest, name, right):
+    written = {**manifest("Server", {"serverConfig": "x"}), "metadata": {"name": name}}
+    assert [p.path for p in Server.parse(written)[1]] == ([] if right else ["metadata.name"])
+
+
+def test_gateways_of_pipelines_are_one_server(manifest):
+    gateway = "seldon-pipelinegateway"
+    written = manifest("Server", {"serverConfig": gateway})
+    assert [p.path for p in Server.parse(written)[1]] == ["spec.serverConfig"]
+    assert Server.parse({**written, "metadata": {"name": gateway}})[1] == []
 
 
 @pytest.mark.parametrize("text", ["", "-1", "1e2", "5001", "\u0661\u0662", "100 ", "0" * 9])

@@ -21,7 +21,7 @@ from bailie.api.kinds import DEPLOYMENT, STATEFUL_SET
 from bailie.kube.controller import Controller
 from bailie.kube.errors import Conflict, NotFound
 from bailie.kube.informer import Informer, key_of
-from bailie.workloads.pod_controllers import PodControllers
+from bailie.workloads.pod_controllers import MOST_PODS, PodControllers
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -94,9 +94,9 @@ async def cluster_controllers(client: Client) -> AsyncIterator[ClusterController
 
 
 @contextlib.asynccontextmanager
-async def pod_controllers(client: Client) -> AsyncIterator[None]:
+async def pod_controllers(client: Client, most_pods: int = MOST_PODS) -> AsyncIterator[None]:
     """Runs while entered."""
-    async with _running(PodControllers(client, labels=None)):
+    async with _running(PodControllers(client, labels=None, most_pods=most_pods)):
         yield
 
 

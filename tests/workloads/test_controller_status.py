@@ -44,3 +44,11 @@ def test_a_deployment_has_conditions(pods, updated, ready, done):
     assert (available["type"], available["status"]) == ("Available", "True" if ready >= 2 else "False")
     assert status["unavailableReplicas"] == max(0, 2 - ready)
     assert (progressing["reason"] == "NewReplicaSetAvailable") == done
+
+
+@pytest.mark.parametrize("kind", ["StatefulSet", "Deployment"])
+def test_a_refusal_of_pods_is_a_condition_and_goes_with_its_cause(kind):
+    told = controller_status_of(controller(kind), [NEW], "new", "no room")["conditions"]
+    assert {each["type"]: each["message"] for each in told}["ReplicaFailure"] == "no room"
+    later = controller_status_of(controller(kind, conditions=told), [NEW], "new")["conditions"]
+    assert "ReplicaFailure" not in {each["type"] for each in later}

@@ -189,6 +189,18 @@ async def test_pods_that_cannot_be_made_say_why(admin, workloads):
     assert (await workloads.observe(NAMESPACE, "mlserver")).message == "exceeded quota"
 
 
+async def test_pods_that_a_cluster_does_not_make_lead_to_its_reason(admin, workloads):
+    """The status of a StatefulSet never says that a quota or an admission rule refuses its pods."""
+    await workloads.ensure(WORKLOAD)
+    assert (await workloads.observe(NAMESPACE, "mlserver")).message == ""
+    generation = (await admin.get(STATEFUL_SET, "mlserver", NAMESPACE))["metadata"]["generation"]
+    body = {"status": {"replicas": 0, "observedGeneration": generation}}
+    await admin.patch(STATEFUL_SET, "mlserver", NAMESPACE, body, subresource="status")
+    message = (await workloads.observe(NAMESPACE, "mlserver")).message
+    assert message.startswith(f"{WORKLOAD.replicas} pods not made yet")
+    assert "`kubectl describe statefulset mlserver` says why" in message
+
+
 async def test_a_template_that_the_api_refuses_changes_nothing(admin, workloads):
     await workloads.ensure(WORKLOAD)
     before = await versions(admin)

@@ -117,6 +117,31 @@ async def test_pods_with_stable_names_owner_and_claims(client, workloads):
     assert claimed in pod["spec"]["volumes"]
 
 
+async def test_pods_that_the_api_refuses_are_told_in_its_words(client, workloads):
+    await workloads.ensure(replace(TEMPLATE, name="s" * 62, objects=()))
+
+    async def told():
+        return "must be no more than 63 bytes" in (await workloads.observe(NAMESPACE, "s" * 62)).message
+
+    await until_true(told)
+
+
+async def test_a_machine_takes_so_many_pods_and_the_next_when_one_goes(api):
+    async with Client.from_kubeconfig(api.kubeconfig) as client, pod_controllers(client, most_pods=3):
+        workloads = KubernetesWorkloads(client)
+        await workloads.ensure(replace(TEMPLATE, objects=()))
+        await until_ready(client, "seldon-envoy-0", "seldon-envoy-1")
+        await workloads.ensure(replace(TEMPLATE, name="other", replicas=2**31 - 1, objects=()))
+
+        async def told():
+            return "this machine has 3 pods" in (await workloads.observe(NAMESPACE, "other")).message
+
+        await until_true(told)
+        await until_named(client, "other-0", "seldon-envoy-0", "seldon-envoy-1")
+        await workloads.ensure(replace(TEMPLATE, replicas=0, objects=()))
+        await until_named(client, "other-0", "other-1", "other-2")
+
+
 async def test_the_node_port_becomes_the_host_port_and_a_balancer_has_the_machines_address(client, workloads):
     await workloads.ensure(TEMPLATE)
     pod = (await until_named(client, "seldon-envoy-0", "seldon-envoy-1"))["seldon-envoy-0"]

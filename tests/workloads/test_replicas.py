@@ -9,7 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bailie.manifests.workload import Workload
-from bailie.workloads.replicas import HASH_LABEL, Steps, hash_template, next_steps, with_host_ports
+from bailie.workloads.replicas import AT_ONCE, HASH_LABEL, Steps, hash_template, next_steps, with_host_ports
+
+ROOM = 100
 
 
 def workload(replicas):
@@ -53,13 +55,30 @@ def pod(number, *, ready=True, template="new", going=False):
     ],
 )
 def test_next_steps(replicas, pods, steps):
-    assert next_steps(workload(replicas), "new", pods) == steps
+    assert next_steps(workload(replicas), "new", pods, ROOM) == steps
 
 
 def test_numbers_from_an_ordinal_on():
     later = replace(workload(2), first_ordinal=100)
-    assert next_steps(later, "new", []) == Steps(create=(100, 101))
-    assert next_steps(later, "new", [pod(0), pod(100)]) == Steps(create=(101,), delete=("w-0",))
+    assert next_steps(later, "new", [], ROOM) == Steps(create=(100, 101))
+    assert next_steps(later, "new", [pod(0), pod(100)], ROOM) == Steps(create=(101,), delete=("w-0",))
+
+
+@pytest.mark.parametrize("replicas", [AT_ONCE + 1, 5_000, 2**31 - 1])
+def test_any_number_of_pods_is_made_in_the_pace_in_which_they_get_ready(replicas):
+    """Somebody wrote 2147483647: a tuple of so many numbers is all memory of a laptop."""
+    first = next_steps(workload(replicas), "new", [], ROOM)
+    assert first == Steps(create=tuple(range(AT_ONCE)))
+    waiting = [pod(number, ready=number == 3) for number in first.create]
+    assert next_steps(workload(replicas), "new", waiting, ROOM) == Steps(create=(AT_ONCE,))
+    assert next_steps(workload(replicas), "new", [*waiting, pod(AT_ONCE, ready=False)], ROOM) == Steps()
+
+
+def test_no_more_pods_are_made_than_there_is_room_for():
+    for room, create in ((2, (0, 1)), (0, ()), (-5, ())):
+        assert next_steps(workload(3), "new", [], room) == Steps(create=create, short=True)
+    assert next_steps(workload(3), "new", [], 3) == Steps(create=(0, 1, 2))
+    assert next_steps(workload(1), "new", [pod(0)], 0) == Steps()
 
 
 PODS = st.dictionaries(
@@ -70,7 +89,7 @@ PODS = st.dictionaries(
 @given(replicas=st.integers(0, 6), described=PODS)
 def test_never_takes_away_more_than_one_ready_pod_that_is_wanted(replicas, described):
     pods = [pod(n, ready=r, template=t, going=g) for n, (r, t, g) in described.items()]
-    steps = next_steps(workload(replicas), "new", pods)
+    steps = next_steps(workload(replicas), "new", pods, ROOM)
     wanted_ready = [n for n, (r, _, g) in described.items() if n < replicas and r and not g]
     assert len([n for n in wanted_ready if f"w-{n}" in steps.delete]) <= 1
     assert all(0 <= n < replicas and n not in described for n in steps.create)

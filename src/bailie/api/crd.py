@@ -13,7 +13,6 @@ from bailie.api.experiment import Experiment
 from bailie.api.field_docs import describe
 from bailie.api.kinds import MLOPS_GROUP, MLOPS_VERSION
 from bailie.api.model import Model
-from bailie.api.names import LONGEST_LABEL
 from bailie.api.pipeline import Pipeline
 from bailie.api.seldon_config import SeldonConfig
 from bailie.api.seldon_runtime import SeldonRuntime
@@ -145,7 +144,8 @@ def _metadata(resource: type[Resource]) -> Schema:
     """Returns the schema of the metadata, of which a definition may restrict only the name."""
     if resource.name_rule is None:
         return {"type": "object"}
-    name = {"type": "string", "maxLength": LONGEST_LABEL, "pattern": f"^{resource.name_rule.pattern}$"}
+    rule = resource.name_rule
+    name = {"type": "string", "maxLength": rule.longest, "pattern": f"^{rule.pattern}$"}
     return {"type": "object", "properties": {"name": name}}
 
 

@@ -19,10 +19,14 @@ if TYPE_CHECKING:
 
 DNS_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
 MODEL_NAME = re.compile(rf"{DNS_LABEL.pattern}(\.{DNS_LABEL.pattern})*")
+WORKLOAD_NAME = re.compile(r"[a-z]([-a-z0-9]*[a-z0-9])?")
 EXPERIMENT_ENDING = ".experiment"
 TAKEN_ENDINGS = (EXPERIMENT_ENDING, PIPELINE_ENDING)
 """In the header `seldon-model` such a name is that of an Experiment or a Pipeline."""
 LONGEST_LABEL = 63
+LONGEST_WORKLOAD = 52
+"""Pods of a StatefulSet carry its name with a hyphen and ten characters behind it in a label; a cluster makes
+no pod where that is longer than a label."""
 LONGEST_SUBDOMAIN = 253
 
 
@@ -50,6 +54,20 @@ def label_problems(path: str, text: str) -> list[Problem]:
             "Invalid",
             f'"{shown(text)}" is no DNS label: use at most {LONGEST_LABEL} lower-case letters, digits and '
             '"-", with a letter or digit at both ends',
+        )
+    ]
+
+
+def workload_name_problems(path: str, text: str) -> list[Problem]:
+    """Returns why `text` cannot name a Service and a StatefulSet whose pods can be made."""
+    if len(text) <= LONGEST_WORKLOAD and WORKLOAD_NAME.fullmatch(text) is not None:
+        return []
+    return [
+        Problem(
+            path,
+            "Invalid",
+            f'"{shown(text)}" cannot name pods and a Service: use at most {LONGEST_WORKLOAD} lower-case '
+            'letters, digits and "-", with a letter in front and a letter or digit at the end',
         )
     ]
 
@@ -99,14 +117,17 @@ def model_name_problems(path: str, text: str) -> list[Problem]:
 
 @dataclass(frozen=True, slots=True)
 class NameRule:
-    """The rule for the names of a kind's objects: a pattern for its definition, and all that is wrong in
-    words."""
+    """The rule for the names of a kind's objects: a pattern and a length for its definition, and all that is
+    wrong in words."""
 
     pattern: str
     problems: Callable[[str, str], list[Problem]]
+    longest: int = LONGEST_LABEL
 
 
 LABEL_RULE = NameRule(DNS_LABEL.pattern, label_problems)
 """Of kinds whose names pods, Services or URLs carry."""
 MODEL_RULE = NameRule(MODEL_NAME.pattern, model_name_problems)
 """Of Models, whose names only paths, headers and folders carry."""
+WORKLOAD_RULE = NameRule(WORKLOAD_NAME.pattern, workload_name_problems, LONGEST_WORKLOAD)
+"""Of Servers, whose names a Service and the labels of pods carry."""

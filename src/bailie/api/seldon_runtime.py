@@ -9,6 +9,7 @@ from bailie.api.pod_spec import pod_spec_problems
 from bailie.api.problems import Problem
 from bailie.api.resource import Resource, no_effect
 from bailie.api.seldon_config import PIPELINE_GATEWAY, SCHEDULER, Configuration, component_problems
+from bailie.api.server import MOST_REPLICAS
 from bailie.api.status import ConditionedStatus
 from bailie.wellknown import names, ports
 
@@ -137,8 +138,9 @@ class SeldonRuntime(Resource):
             found += pod_spec_problems(f"{path}.podSpec", override.pod_spec)
             if override.name in seen:
                 found.append(Problem(f"{path}.name", "Duplicate", f'"{override.name}" is there twice'))
-            if override.replicas is not None and override.replicas < 0:
-                found.append(Problem(f"{path}.replicas", "Invalid", "must not be negative"))
+            if override.replicas is not None and not 0 <= override.replicas <= MOST_REPLICAS:
+                text = f"{override.replicas} replicas are wanted; a component has 0 to {MOST_REPLICAS}"
+                found.append(Problem(f"{path}.replicas", "Invalid", text))
             found += _service_warnings(path, override)
             seen.add(override.name)
         if self.spec.scheduler_namespace:

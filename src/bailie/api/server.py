@@ -7,7 +7,7 @@ from typing import ClassVar, Literal
 
 from bailie.api.base import Flag, Int32, LooseStatus, OpenObject, Part
 from bailie.api.kinds import SERVER, Kind
-from bailie.api.names import LABEL_RULE, NameRule
+from bailie.api.names import WORKLOAD_RULE, NameRule
 from bailie.api.pod_spec import pod_spec_problems
 from bailie.api.problems import Problem
 from bailie.api.resource import Resource, no_effect
@@ -112,7 +112,7 @@ class Server(Resource):
     """A group of identical inference-server pods."""
 
     resource_kind: ClassVar[Kind] = SERVER
-    name_rule: ClassVar[NameRule] = LABEL_RULE
+    name_rule: ClassVar[NameRule] = WORKLOAD_RULE
 
     spec: ServerSpec
     """Which pods, and how many."""
@@ -147,6 +147,15 @@ class Server(Resource):
         if self.metadata.name in _TAKEN_NAMES:
             text = f'"{self.metadata.name}" is the name of a part of the runtime; choose another one'
             found.append(Problem("metadata.name", "Invalid", text))
+        if self.spec.server_config == names.PIPELINE_GATEWAY != self.metadata.name:
+            text = (
+                f'"{names.PIPELINE_GATEWAY}" makes gateways of pipelines, which work in the Server of that '
+                "name alone; name the ServerConfig of an inference server"
+            )
+            found.append(Problem("spec.serverConfig", "Invalid", text))
+        if self.spec.capabilities and self.spec.extra_capabilities:
+            text = "has no effect beside spec.capabilities, which has all of them"
+            found.append(no_effect("spec.extraCapabilities", text))
         if not self.spec.server_config:
             found.append(Problem("spec.serverConfig", "Required", "is empty; name a ServerConfig"))
         if self.spec.image_overrides is not None:

@@ -17,9 +17,12 @@ if TYPE_CHECKING:
 
 
 def controller_status_of(
-    controller: Manifest, pods: Sequence[Manifest], template_hash: str
+    controller: Manifest, pods: Sequence[Manifest], template_hash: str, refusal: str = ""
 ) -> dict[str, Any]:
-    """Returns the status: pods that exist, are ready, and are of the newest template."""
+    """Returns the status: pods that exist, are ready, and are of the newest template.
+
+    `refusal`: why pods that are missing are not made, empty where they are being made.
+    """
     wanted = int(controller["spec"]["replicas"])
     ready = sum(map(is_ready, pods))
     updated = [pod for pod in pods if (pod["metadata"].get("labels") or {}).get(HASH_LABEL) == template_hash]
@@ -31,11 +34,17 @@ def controller_status_of(
         "updatedReplicas": len(updated),
     }
     done = len(pods) == wanted == len(updated) == ready
+    refused = [_refused(refusal)] if refusal else []
     if controller["kind"] == STATEFUL_SET.kind:
-        return {**status, **_revisions(controller, template_hash, done=done)}
+        return {**status, **_revisions(controller, template_hash, done=done), "conditions": refused}
     missing = max(0, wanted - ready)
-    conditions = _conditions(controller, available=not missing, done=done)
+    conditions = [*_conditions(controller, available=not missing, done=done), *refused]
     return {**status, "unavailableReplicas": missing, "conditions": conditions}
+
+
+def _refused(refusal: str) -> Manifest:
+    """Returns the condition that a cluster writes for Deployments alone; the operator tells it of both."""
+    return {"type": "ReplicaFailure", "status": "True", "reason": "FailedCreate", "message": refusal}
 
 
 def _revisions(controller: Manifest, template_hash: str, *, done: bool) -> dict[str, str]:

@@ -29,6 +29,7 @@ from bailie.api.kinds import (
     SERVICE,
     STATEFUL_SET,
 )
+from bailie.api.texts import counted
 from bailie.kube.client import kind_of
 from bailie.kube.errors import ApiError, Conflict, Invalid, NotFound
 from bailie.manifests.cluster import companions, pod_controller
@@ -151,7 +152,7 @@ class KubernetesWorkloads:
         labels = ",".join(f"{key}={value}" for key, value in sorted(selector.items()))
         pods = (await self._client.list(POD, metadata["namespace"], labels=labels)).items
         complaints = (complaint(pod) for pod in pods if not is_ready(pod))
-        return next((each for each in complaints if each), "")
+        return next((each for each in complaints if each), "") or _unmade(controller, len(pods))
 
     async def _yielding(self, controller: Manifest) -> tuple[Manifest, Manifest | None]:
         """Leaves the number of replicas to the manager that has set it since; returns what is there, too."""
@@ -241,6 +242,19 @@ class KubernetesWorkloads:
             )
         except (NotFound, Conflict):
             return
+
+
+def _unmade(controller: Manifest, pods: int) -> str:
+    """Returns where to look for the reason why pods of a StatefulSet are not made: its status has none, and
+    a quota or an admission rule may refuse them all."""
+    missing = int(controller["spec"].get("replicas", 1)) - pods
+    looked_at = (controller.get("status") or {}).get("observedGeneration") == controller["metadata"][
+        "generation"
+    ]
+    if controller["kind"] == DEPLOYMENT.kind or missing <= 0 or not looked_at:
+        return ""
+    command = f"kubectl describe statefulset {controller['metadata']['name']}"
+    return f"{counted(missing, 'pod')} not made yet; if that stays so, `{command}` says why"
 
 
 def _must_be_made_anew(present: Manifest, wanted: Manifest) -> bool:

@@ -5,6 +5,7 @@ Run by the supervisor, beside the node. The operator writes the same objects as 
 `rollout` and `scale` work on them. Each reconciliation reads the present and takes the next steps; a
 changed Pod brings the next one. Pods of a Deployment have numbers, too, and are replaced one by one. A pod
 whose owner was deleted without it (`--cascade=orphan`) is adopted by the next workload that selects it.
+Somebody may ask for any number of pods, and one machine takes `MOST_PODS`.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import structlog
 
 from bailie.api.kinds import DEPLOYMENT, POD, SERVICE, STATEFUL_SET
 from bailie.kube.controller import Controller
-from bailie.kube.errors import AlreadyExists, Conflict, NotFound
+from bailie.kube.errors import AlreadyExists, Conflict, Invalid, NotFound
 from bailie.kube.informer import Informer, key_of
 from bailie.manifests.objects import WORKLOAD_LABEL, is_ours
 from bailie.manifests.workload import Workload
@@ -38,6 +39,9 @@ log = structlog.get_logger(__name__)
 _KINDS = {kind.kind: kind for kind in (STATEFUL_SET, DEPLOYMENT, SERVICE)}
 _RUNNING = (STATEFUL_SET.kind, DEPLOYMENT.kind)
 _ADDRESS = [{"ip": "127.0.0.1"}]
+MOST_PODS = 250
+"""Pods of a machine, in all namespaces; a kubelet takes 110 unless it is told another number."""
+_FULL = "this machine has {} pods, and no more are made: ask for fewer replicas, or take other pods away"
 
 Key = tuple[str, str, str]
 """Kind, namespace, name."""
@@ -52,12 +56,14 @@ class PodControllers:
         *,
         labels: str | None = WORKLOAD_LABEL,
         kinds: Sequence[Kind] = (STATEFUL_SET, DEPLOYMENT),
+        most_pods: int = MOST_PODS,
     ) -> None:
         """Takes a selector for objects of `kinds`; by default the pods of all that is Bailie's are made."""
-        self._client = client
+        self._client, self._most_pods = client, most_pods
         self._controller: Controller[Key] = Controller("pod-controllers", self._reconcile)
         self._informers = [Informer(client, kind, labels=labels) for kind in kinds]
         self._pods, self._services = Informer(client, POD), Informer(client, SERVICE)
+        self._short: set[Key] = set()  # workloads without room for a pod
 
     async def run(self) -> None:
         """Works until cancelled."""
@@ -78,6 +84,9 @@ class PodControllers:
     def _on_pod(self, change: Change) -> None:
         namespace = change.object["metadata"]["namespace"]
         owner = controller_of(change.object)
+        if change.new is None:
+            for key in self._short:
+                self._controller.enqueue(key)
         if owner is None:
             self._enqueue_running(namespace)
         elif owner["kind"] in _RUNNING:
@@ -96,6 +105,7 @@ class PodControllers:
         try:
             found = await self._client.get(_KINDS[kind], name, namespace)
             if found["metadata"].get("deletionTimestamp"):
+                self._short.discard(key)
                 return
             status = _balanced(found) if kind == SERVICE.kind else await self._run(found)
             before = found.get("status") or {}
@@ -103,7 +113,7 @@ class PodControllers:
                 body = {"metadata": {"uid": found["metadata"]["uid"]}, "status": status}
                 await self._client.patch(_KINDS[kind], name, namespace, body, subresource="status")
         except NotFound:
-            return
+            self._short.discard(key)
 
     async def _run(self, found: Manifest) -> Manifest:
         """Takes the next steps; returns the status as it was before them."""
@@ -115,12 +125,18 @@ class PodControllers:
         template_hash = hash_template(template, workload.volume_claim_templates)
         listed = await self._client.list(POD, workload.namespace)
         pods = await self._own(workload, pods_claimed(workload, listed.items))
-        steps = next_steps(workload, template_hash, pods)
+        steps = next_steps(workload, template_hash, pods, self._most_pods - len(self._pods.store))
+        key = (str(found["kind"]), workload.namespace, workload.name)
+        (self._short.add if steps.short else self._short.discard)(key)
         for name in steps.delete:
             await self._delete(POD, name, workload.namespace)
-        for number in steps.create:
-            await self._create(pod_manifest(workload, template, template_hash, number))
-        return controller_status_of(found, pods, template_hash)
+        refusal = _FULL.format(self._most_pods) if steps.short else ""
+        try:
+            for number in steps.create:
+                await self._create(pod_manifest(workload, template, template_hash, number))
+        except Invalid as error:  # as with all of the workload, until that changes
+            refusal = error.message
+        return controller_status_of(found, pods, template_hash, refusal)
 
     async def _own(self, workload: Workload, claimed: Claimed) -> list[Manifest]:
         """Writes the changes of owners; returns the pods of the workload.

@@ -9,6 +9,7 @@ import copy
 import hashlib
 import json
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from bailie.wellknown import labels
@@ -22,14 +23,18 @@ HASH_LABEL = labels.TEMPLATE_HASH
 ORDINAL_LABEL = "apps.kubernetes.io/pod-index"
 POD_NAME_LABEL = "statefulset.kubernetes.io/pod-name"
 """By which Services select one replica."""
+AT_ONCE = 10
+"""Pods of one workload that are made and not ready yet: the next is made when one of them is."""
 
 
 @dataclass(frozen=True, slots=True)
 class Steps:
-    """Pods to create, as ordinals, and to delete, as names, in this order."""
+    """Pods to create, as ordinals, and to delete, as names, in this order. `short`: there is no room for a
+    pod that would be created."""
 
     create: tuple[int, ...] = ()
     delete: tuple[str, ...] = ()
+    short: bool = False
 
 
 def is_ready(pod: Manifest) -> bool:
@@ -63,28 +68,31 @@ def ordinal(pod: Manifest) -> int:
     return int(last) if last.isdigit() else -1
 
 
-def next_steps(workload: Workload, template_hash: str, pods: Iterable[Manifest]) -> Steps:
+def next_steps(workload: Workload, template_hash: str, pods: Iterable[Manifest], room: int) -> Steps:
     """Scales, fills gaps, and replaces pods of an older template one at a time, the highest number first.
 
     An old pod that is not ready is replaced at once: it serves no request. A ready one is replaced only when
-    every other pod exists and is ready.
+    every other pod exists and is ready. `room` is the number of pods that may be created. The time that this
+    takes follows the pods that there are: any number may be wanted.
     """
     by_number = {ordinal(pod): pod for pod in pods}
     wanted = range(workload.first_ordinal, workload.first_ordinal + workload.replicas)
     staying = {number: by_number[number] for number in by_number if number in wanted}
     surplus = sorted((number for number in by_number if number not in staying), reverse=True)
-    missing = tuple(number for number in wanted if number not in staying)
+    unready = sum(not is_ready(pod) for pod in staying.values())
+    pace = max(0, AT_ONCE - unready)
+    missing = tuple(islice((number for number in wanted if number not in staying), pace))
     outdated = [
         number
         for number in sorted(staying, reverse=True)
         if staying[number]["metadata"].get("labels", {}).get(HASH_LABEL) != template_hash
     ]
     replaced = [number for number in outdated if not is_ready(staying[number])]
-    if not replaced and not missing and all(is_ready(pod) for pod in staying.values()):
+    if not replaced and len(staying) == workload.replicas and not unready:
         replaced = outdated[:1]
     chosen = [by_number[number] for number in (*surplus, *replaced)]
     names = [each["metadata"]["name"] for each in chosen if not each["metadata"].get("deletionTimestamp")]
-    return Steps(create=missing, delete=tuple(names))
+    return Steps(create=missing[: max(0, room)], delete=tuple(names), short=len(missing) > room)
 
 
 def hash_template(template: Manifest, claims: Sequence[Manifest]) -> str:
