@@ -218,8 +218,8 @@ def parsed(kind, spec):
     return KINDS[kind].parse(manifest)
 
 
-BESIDE_ANOTHER = {"spec.extraCapabilities"}
-"""Fields that are read, and have no effect where another one is stated, too."""
+AT_TIMES = {"spec.extraCapabilities", "spec.memory"}
+"""Fields that are read, and have no effect beside another one, or with the value here."""
 
 
 @cache
@@ -227,7 +227,7 @@ def warned(kind):
     """Returns the paths that are warned of when a spec states all that it can."""
     _, problems = parsed(kind, whole(spec_of(kind)))
     assert not any(problem.reason == "Unknown" for problem in problems), problems
-    return {p.path.replace("[0]", "[]") for p in problems if p.reason == NO_EFFECT} - BESIDE_ANOTHER
+    return {p.path.replace("[0]", "[]") for p in problems if p.reason == NO_EFFECT} - AT_TIMES
 
 
 def holds(outer, path):

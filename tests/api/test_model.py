@@ -82,6 +82,19 @@ CONTRADICTIONS = {
     "scaling": ({"replicas": 3, "maxReplicas": 2}, "spec.replicas", "InvalidScaling"),
 }
 WITHOUT_EFFECT = {
+    "thousandths of a byte": ({"memory": "500m"}, "spec.memory"),
+    "a few bytes": ({"memory": 500}, "spec.memory"),
+    "a parameter twice": (
+        {
+            "parameters": [
+                {"name": "a", "value": "1"},
+                {"name": "b", "value": "1"},
+                {"name": "a", "value": "2"},
+            ]
+        },
+        "spec.parameters[0]",
+    ),
+    "a parameter without a name": ({"parameters": [{"name": "", "value": "1"}]}, "spec.parameters[0].name"),
     "schemaUri": ({"schemaUri": "x"}, "spec.schemaUri"),
     "preloaded": ({"preloaded": True}, "spec.preloaded"),
     "dedicated": ({"dedicated": True}, "spec.dedicated"),

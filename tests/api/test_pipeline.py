@@ -42,6 +42,16 @@ BAD = {
         "spec.steps[0].triggers[0]",
         "Invalid",
     ),
+    "the answer as an input": (
+        {"steps": [{"name": "a", "inputs": ["iris.outputs.x"]}]},
+        "spec.steps[0].inputs[0]",
+        "Invalid",
+    ),
+    "the answer as a trigger of a cycle": (
+        {"allowCycles": True, "steps": [{"name": "a", "triggers": ["iris.outputs"]}]},
+        "spec.steps[0].triggers[0]",
+        "Invalid",
+    ),
     "unknown output": ({"steps": [A], "output": {"steps": ["z"]}}, "spec.output.steps[0]", "Invalid"),
     "output of the pipeline": (
         {"steps": [A], "output": {"steps": ["iris"]}},
@@ -95,11 +105,16 @@ def test_a_cycle_is_shown_as_the_way_around(manifest):
 
 
 def test_fields_without_effect_give_warnings(manifest):
-    steps = [{"name": "a", "batch": {"size": 2, "windowMs": 5, "rolling": True}}]
+    steps = [
+        {"name": "a", "batch": {"size": 2, "windowMs": 5, "rolling": True}},
+        {"name": "b", "batch": {"windowMs": 5}, "triggersJoinType": "any"},
+    ]
     pipeline, problems = Pipeline.parse(manifest("Pipeline", {"steps": steps, "maxStepRevisits": 3}))
     assert pipeline is not None
     assert {p.reason for p in problems} == {"NoEffect"}
     assert [p.path for p in problems] == [
         "spec.steps[0].batch.rolling",
+        "spec.steps[1].batch.windowMs",
+        "spec.steps[1].triggersJoinType",
         "spec.maxStepRevisits",
     ]

@@ -205,6 +205,73 @@ def test_a_pipeline_that_cannot_run_says_why_and_is_loaded_nowhere(world, spec, 
     assert isinstance(world.entry(), NotReady)
 
 
+@pytest.mark.parametrize(
+    ("spec", "reason", "words"),
+    [
+        ({"steps": [{"name": "iris"}]}, "NoOutput", "the answer to each request has no tensors"),
+        (
+            {"steps": [{"name": "iris", "batch": {"size": 5}}], "output": {"steps": ["iris"]}},
+            "NoOutput",
+            "only the request that fills a batch gets its data",
+        ),
+        (
+            {
+                "steps": [
+                    {"name": "a"},
+                    {
+                        "name": "b",
+                        "inputs": ["a"],
+                        "tensorMap": {"a.outputs.x": "z", "a.outputs.y": "z"},
+                    },
+                ],
+                "output": {"steps": ["b"]},
+            },
+            "SameName",
+            '2 tensors get the name "z"',
+        ),
+        (
+            SPEC
+            | {"input": {"externalInputs": ["gone.outputs", "gone.step.a"], "externalTriggers": ["far"]}},
+            "NoEffect",
+            'spec.input: there is no Pipeline "gone", "far": no data comes from there until there is one',
+        ),
+    ],
+)
+def test_a_pipeline_that_runs_otherwise_than_meant_says_so(world, spec, reason, words):
+    identity = world.pipeline(spec=spec)
+    world.step()
+    world.loaded(identity)
+    said = world.conditions()
+    assert said["PipelineReady"]["status"] == "True"
+    assert said["SpecWarnings"]["reason"] == reason
+    assert words in said["SpecWarnings"]["message"]
+
+
+def test_a_pipeline_that_another_one_reads_may_come_later(world):
+    identity = world.pipeline(spec=SPEC | {"input": {"externalInputs": ["later"]}})
+    world.step()
+    world.loaded(identity)
+    assert "SpecWarnings" in world.conditions()
+    world.pipeline("later")
+    world.step()
+    assert "SpecWarnings" not in world.conditions()
+    del world.pipelines["later"]
+    world.step()
+    assert "SpecWarnings" in world.conditions()
+    sent = [command for _ in range(3) for command in world.step() if "p.pipeline" in command]
+    assert sent == [], "no other version"
+
+
+def test_a_refusal_tells_its_mistakes_alone_and_an_annotation_that_nothing_reads_is_told(world):
+    world.pipeline("p", spec={"steps": [{"name": "iris"}], "input": {"externalInputs": ["p"]}})
+    world.pipelines["p"]["metadata"]["annotations"] = {"bailie.io/scale": "rps=1"}
+    world.step()
+    said = world.conditions()
+    assert said["PipelineReady"]["reason"] == "Invalid"
+    assert said["PipelineReady"]["message"].startswith("spec.input: the pipelines p -> p form a cycle")
+    assert "bailie.io/scale" in said["SpecWarnings"]["message"]
+
+
 def test_a_mistake_in_a_new_spec_leaves_the_version_that_answers(world):
     identity = world.pipeline()
     world.step()

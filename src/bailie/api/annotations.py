@@ -33,7 +33,7 @@ WRITTEN = frozenset(
         labels.TERM,
         labels.WORKLOAD,
         "bailie.io/delivery",
-        "bailie.io/way-round",
+        "bailie.io/others",
     }
 )
 """The names that Bailie writes by itself."""

@@ -6,6 +6,7 @@ content, and no field about the number of replicas or the traffic.
 
 import hashlib
 import json
+from collections.abc import Iterator
 from typing import ClassVar
 
 from pydantic import Field
@@ -20,6 +21,10 @@ from bailie.api.resource import Resource, no_effect
 from bailie.api.scaling import Scalable
 from bailie.api.status import ConditionedStatus
 from bailie.api.storage import REFUSED, StorageUriRefused, parse_storage_uri
+from bailie.api.texts import counted, shown
+
+_LEAST_MEMORY = 1024
+"""Bytes below which `memory` was hardly meant so: `500m` are thousandths of a byte."""
 
 
 class Parameter(Part):
@@ -227,4 +232,18 @@ def _warnings(spec: ModelSpec) -> list[Problem]:
     found = [no_effect(path) for path, value in ignored.items() if value]
     if spec.dataflow is not None:
         found.append(no_effect("spec.dataflow", "has no effect: a Model has no topics on a message broker"))
-    return found
+    if spec.memory_bytes is not None and 0 < spec.memory_bytes < _LEAST_MEMORY:
+        text = f'"{spec.memory}" reserves {counted(spec.memory_bytes, "byte")}; write 500Mi for mebibytes'
+        found.append(no_effect("spec.memory", text))
+    return [*found, *_parameter_warnings(spec.parameters)]
+
+
+def _parameter_warnings(parameters: tuple[Parameter, ...]) -> Iterator[Problem]:
+    last = {each.name: index for index, each in enumerate(parameters)}
+    for index, each in enumerate(parameters):
+        path = f"spec.parameters[{index}]"
+        if not each.name:
+            yield no_effect(f"{path}.name", "is empty, so that no model reads the parameter")
+        elif last[each.name] != index:
+            text = f'"{shown(each.name)}" is there again in spec.parameters[{last[each.name]}], which counts'
+            yield no_effect(path, text)

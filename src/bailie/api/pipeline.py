@@ -170,9 +170,12 @@ def _references(pipeline: str, spec: PipelineSpec) -> list[Problem]:
     for index, step in enumerate(spec.steps):
         for name, references in (("inputs", step.inputs), ("triggers", step.triggers)):
             path = f"spec.steps[{index}].{name}"
-            found += reference_problems(path, references, known, f'step "{shown(step.name)}"')
+            reader = f'step "{shown(step.name)}"'
+            found += reference_problems(path, references, known, reader, pipeline=pipeline)
     if spec.output is not None:
-        found += reference_problems("spec.output.steps", spec.output.steps, steps, "the output")
+        found += reference_problems(
+            "spec.output.steps", spec.output.steps, steps, "the output", pipeline=pipeline
+        )
     if spec.input is not None:
         found += external_problems("spec.input.externalInputs", spec.input.external_inputs)
         found += external_problems("spec.input.externalTriggers", spec.input.external_triggers)
@@ -186,8 +189,13 @@ def _references(pipeline: str, spec: PipelineSpec) -> list[Problem]:
 def _warnings(spec: PipelineSpec) -> list[Problem]:
     found = []
     for index, step in enumerate(spec.steps):
+        path = f"spec.steps[{index}]"
         if step.batch is not None and step.batch.rolling:
-            found.append(no_effect(f"spec.steps[{index}].batch.rolling"))
+            found.append(no_effect(f"{path}.batch.rolling"))
+        if step.batch is not None and step.batch.window_ms and not step.batch.size:
+            found.append(no_effect(f"{path}.batch.windowMs", "has no effect without a size above 0"))
+        if step.triggers_join_type is not None and not step.triggers:
+            found.append(no_effect(f"{path}.triggersJoinType", "has no effect without triggers"))
     if spec.dataflow is not None and spec.dataflow.clean_topics_on_delete:
         found.append(no_effect("spec.dataflow.cleanTopicsOnDelete", "has no effect without a message broker"))
     if spec.journal == "before":

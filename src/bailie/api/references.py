@@ -19,15 +19,15 @@ _SIDES = ("inputs", "outputs")
 
 
 def reference_problems(
-    path: str, references: Sequence[str], known: Collection[str], reader: str
+    path: str, references: Sequence[str], known: Collection[str], reader: str, *, pipeline: str
 ) -> list[Problem]:
-    """Returns the mistakes in references inside one pipeline.
+    """Returns the mistakes in references inside the pipeline of that name.
 
     `known` are the names that a reference may start with. `reader` begins the sentences: `step "a"`.
     """
     found = []
     for index, reference in enumerate(references):
-        sentence = _malformed(reference) or _unknown(reference, known)
+        sentence = _malformed(reference) or _unknown(reference, known) or _answer(reference, pipeline)
         if sentence:
             found.append(Problem(f"{path}[{index}]", "Invalid", f"{reader}: {sentence}"))
     return found
@@ -90,3 +90,11 @@ def _malformed(reference: str, parts: Sequence[str] | None = None) -> str | None
 def _unknown(reference: str, known: Collection[str]) -> str | None:
     name = reference.split(".", maxsplit=1)[0]
     return None if name in known else f'"{shown(reference)}" refers to "{shown(name)}", which is no step here'
+
+
+def _answer(reference: str, pipeline: str) -> str | None:
+    name, _, rest = reference.partition(".")
+    if name != pipeline or rest.partition(".")[0] != "outputs":
+        return None
+    text = f'"{shown(reference)}" is the answer of this pipeline, which comes after all of its steps'
+    return f'{text}; name a step, or "{pipeline}.inputs"'

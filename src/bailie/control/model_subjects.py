@@ -16,7 +16,7 @@ from bailie.control.fleet import Fleet, one_each
 from bailie.control.idle_models import IdleModels, MemoryOrders
 from bailie.control.load_failures import LoadFailures
 from bailie.control.model_facts import ModelFindings, Sentences, facts_of
-from bailie.control.pipeline_versions import WAY_ROUND, parse_version, unread_version
+from bailie.control.pipeline_versions import OTHERS, parse_version, unread_version
 from bailie.control.scaled_models import ScaledModels
 from bailie.control.subjects import Contribution, Subject, put
 from bailie.control.version_numbers import VersionNumbers
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 def wanted_versions(fence: ObjectFence, sinks: SinkRule = EVERY_SINK) -> WantedObjects[WantedModel]:
     """Returns the reader of Models and Pipelines; `sinks` are those where payloads may go."""
     parse = fence.around(partial(_parsed, sinks), _unread)
-    return WantedObjects(parse, further=WAY_ROUND, takes=_takes_part)
+    return WantedObjects(parse, further=OTHERS, takes=_takes_part)
 
 
 def _takes_part(manifest: Mapping[str, Any]) -> bool:

@@ -15,23 +15,26 @@ from typing import TYPE_CHECKING, Any
 from bailie.api.model import Model
 from bailie.api.pipeline import Pipeline
 from bailie.api.problems import Problem
-from bailie.api.resource import NO_EFFECT
+from bailie.api.resource import NO_EFFECT, no_effect
+from bailie.api.texts import abridged, shown
 from bailie.control.subjects import put
 from bailie.control.wanted_models import WantedModel, unread_model
-from bailie.dataflow import compile_pipeline, cycles_between
+from bailie.dataflow import Compiled, compile_pipeline, cycles_between
 from bailie.wellknown.names import PIPELINE_CAPABILITY, PIPELINE_ENDING, PIPELINE_GATEWAY
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Container, Iterable, Iterator, Mapping
 
     Manifest = Mapping[str, Any]
 
-WAY_ROUND = "bailie.io/way-round"
-"""The field of a version's manifest with the sentence about the cycle of Pipelines that it is in."""
+OTHERS = "bailie.io/others"
+"""The field of a version's manifest with the problems that follow from other Pipelines: a cycle of them, or
+one that is not there."""
 SPEC_PARAMETER = "pipeline"
 """The parameter of a version that has the Pipeline's spec, as JSON."""
 _MOST_GATEWAYS = 1_000
 """A pipeline is loaded on every gateway, up to so many."""
+_SHOWN = 5
 
 
 class PipelineVersions:
@@ -52,12 +55,21 @@ class PipelineVersions:
         before, self._named = self._named, {}
         cycles = self._cycles_of(present, before)
         for name, manifest in present.items():
-            known, way = before.get(name), cycles.get(name)
-            if known is None or known[0] is not manifest or known[1].get(WAY_ROUND) != way:
+            known, others = before.get(name), tuple(self._of_others(cycles.get(name), name, present))
+            if known is None or known[0] is not manifest or known[1][OTHERS] != others:
                 metadata = {**manifest["metadata"], "name": version_name(name)}
-                known = (manifest, {**manifest, "metadata": metadata} | ({WAY_ROUND: way} if way else {}))
+                known = (manifest, {**manifest, "metadata": metadata, OTHERS: others})
             self._named[name] = known
             yield known[1]
+
+    def _of_others(self, way: str | None, name: str, present: Container[str]) -> Iterator[Problem]:
+        if way:
+            yield Problem("spec.input", "Invalid", way)
+        absent = [f'"{shown(each)}"' for each in self._reads.get(name, ()) if each not in present]
+        if absent:
+            named = abridged(absent, _SHOWN)
+            text = f"there is no Pipeline {named}: no data comes from there until there is one"
+            yield no_effect("spec.input", text)
 
     def _cycles_of(
         self, present: Mapping[str, Manifest], before: Mapping[str, tuple[Manifest, Manifest]]
@@ -108,14 +120,13 @@ def parse_version(manifest: Manifest) -> WantedModel:
     metadata = manifest["metadata"]
     name = metadata["name"].removesuffix(PIPELINE_ENDING)
     own = {**metadata, "name": name}
-    body = {key: value for key, value in manifest.items() if key != WAY_ROUND}
+    others: tuple[Problem, ...] = manifest.get(OTHERS, ())
+    body = {key: value for key, value in manifest.items() if key != OTHERS}
     pipeline, found = Pipeline.parse_without_status({**body, "metadata": own})
-    if pipeline is not None:
-        compiled = compile_pipeline(pipeline)
-        found = [*compiled.errors, *compiled.warnings]
-        if WAY_ROUND in manifest:
-            found.append(Problem("spec.input", "Invalid", manifest[WAY_ROUND]))
-        pipeline = pipeline if compiled.plan and WAY_ROUND not in manifest else None
+    compiled = compile_pipeline(pipeline) if pipeline is not None else Compiled(None)
+    errors = tuple(dict.fromkeys((*_mistakes(found), *compiled.errors, *_mistakes(others))))
+    beside = (each for each in (*found, *others) if each.reason == NO_EFFECT)
+    warnings = tuple(dict.fromkeys((*beside, *compiled.warnings)))
     spec = json.dumps(manifest.get("spec"), sort_keys=True, separators=(",", ":"))
     identity = hashlib.sha256(f"{metadata.get('uid')} {spec}".encode()).hexdigest()[:16]
     return WantedModel(
@@ -123,10 +134,10 @@ def parse_version(manifest: Manifest) -> WantedModel:
         uid=metadata.get("uid", ""),
         generation=int(metadata.get("generation") or 0),
         deleting=bool(metadata.get("deletionTimestamp")),
-        model=_model(manifest, spec) if pipeline else None,
-        identity=identity if pipeline else "",
-        problems=() if pipeline else tuple(_mistakes(found)),
-        warnings=tuple(problem for problem in found if problem.reason == NO_EFFECT),
+        model=None if errors else _model(manifest, spec),
+        identity="" if errors else identity,
+        problems=errors,
+        warnings=warnings,
         subject=f"pipeline {name}",
     )
 

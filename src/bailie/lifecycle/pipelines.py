@@ -189,7 +189,7 @@ def _warnings(facts: PipelineFacts) -> list[Condition]:
     if not told:
         return []
     text = clipped("; ".join(map(str, told)))
-    return [Condition(type="SpecWarnings", status="True", reason="NoEffect", message=text)]
+    return [Condition(type="SpecWarnings", status="True", reason=told[0].reason, message=text)]
 
 
 def _older(facts: PipelineFacts) -> str:
