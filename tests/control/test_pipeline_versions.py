@@ -295,6 +295,25 @@ def test_a_deleted_pipeline_has_no_route_and_is_let_go(world):
     assert sent == [f"unload p.pipeline_1 {replica}" for replica in GATEWAYS]
 
 
+def test_an_object_that_a_finalizer_of_others_keeps_says_so(world):
+    world.pipeline()
+    world.served("iris")
+    spec = {"default": "iris", "candidates": [{"name": "iris", "weight": 1}]}
+    world.experiments["e"] = manifest_of("Experiment", "e", spec)
+    kept = {"deletionTimestamp": "2026-01-01T00:00:00Z", "finalizers": ["seldon.model.finalizer", "a.io/b"]}
+    for objects in (world.pipelines, world.experiments, world.models):
+        for name, manifest in objects.items():
+            objects[name] = {**manifest, "metadata": {**manifest["metadata"], **kept}}
+    world.step()
+    result = world.engine.result
+    words = 'is being deleted, and stays until metadata.finalizers is without "a.io/b"'
+    facts = {"model": result.facts["iris"]}
+    facts |= {"pipeline": result.further["Pipeline"]["p"], "experiment": result.further["Experiment"]["e"]}
+    for kind, each in facts.items():
+        said = {one["type"]: one for one in each.status(0, (), "2026-01-01T00:00:00Z")["conditions"]}
+        assert f"the {kind} {words}" in said["Ready"]["message"].replace('"seldon.model.finalizer", ', "")
+
+
 def test_pipelines_and_models_may_have_one_name(world):
     world.pipeline("iris", spec={"steps": [{"name": "scaler"}], "output": {"steps": ["scaler"]}})
     world.served("iris")

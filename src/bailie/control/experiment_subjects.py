@@ -119,6 +119,7 @@ class ExperimentSubjects:
         self.facts[name] = ExperimentFacts(
             generation=wanted.generation,
             deleted=wanted.deleting,
+            finalizers=wanted.finalizers,
             refused=refused,
             warnings=wanted.warnings,
             candidates=tuple(targets[name] for name in asked),

@@ -72,6 +72,7 @@ def facts_of(found: ModelFindings) -> ModelFacts:
         journals=tuple(each.journal for each in reports if each.journal is not None),
         scaling=found.scaling,
         idle=found.idle,
+        finalizers=wanted.finalizers,
     )
 
 

@@ -134,6 +134,7 @@ def parse_version(manifest: Manifest) -> WantedModel:
         uid=metadata.get("uid", ""),
         generation=int(metadata.get("generation") or 0),
         deleting=bool(metadata.get("deletionTimestamp")),
+        finalizers=tuple(metadata.get("finalizers") or ()),
         model=None if errors else _model(manifest, spec),
         identity="" if errors else identity,
         problems=errors,

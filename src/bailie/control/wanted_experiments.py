@@ -39,6 +39,7 @@ class WantedExperiment:
     generation: int
     created: str
     deleting: bool
+    finalizers: tuple[str, ...] = ()
     spec: ExperimentSpec | None = None
     refused: Refused | None = None
     warnings: tuple[Problem, ...] = ()
@@ -122,6 +123,7 @@ def _of_metadata(metadata: Manifest) -> WantedExperiment:
         generation=int(metadata.get("generation") or 0),
         created=str(metadata.get("creationTimestamp") or ""),
         deleting=bool(metadata.get("deletionTimestamp")),
+        finalizers=tuple(metadata.get("finalizers") or ()),
     )
 
 

@@ -15,6 +15,7 @@ from bailie.api.payload_log import EVERY_SINK, SinkRule
 from bailie.api.resource import NO_EFFECT
 from bailie.control.scaling_rules import idle_rules, rules_of, told_sleep
 from bailie.placement import Demand, VersionId
+from bailie.wellknown.names import FINALIZER
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -35,6 +36,7 @@ class WantedModel:
     generation: int
     deleting: bool
     finalizers: tuple[str, ...] = ()
+    """Those of others, which the scheduler does not take off."""
     model: Model | None = None
     identity: str = ""
     problems: tuple[Problem, ...] = ()
@@ -98,7 +100,7 @@ def _of_metadata(metadata: Manifest) -> WantedModel:
         uid=metadata.get("uid", ""),
         generation=int(metadata.get("generation") or 0),
         deleting=bool(metadata.get("deletionTimestamp")),
-        finalizers=tuple(metadata.get("finalizers") or ()),
+        finalizers=tuple(each for each in metadata.get("finalizers") or () if each != FINALIZER),
     )
 
 

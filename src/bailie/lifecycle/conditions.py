@@ -20,7 +20,7 @@ from bailie.lifecycle.memory import MemoryFacts, mismatch
 from bailie.lifecycle.scaling import CONDITION as SCALING
 from bailie.lifecycle.scaling import IDLE_CONDITION, IdleFacts, ScalingFacts, scale_to_zero, scaling
 from bailie.lifecycle.version import Failure, Setback, VersionFacts, VersionState, state_of
-from bailie.lifecycle.words import UNREADABLE, brief, clipped, for_callers, is_token
+from bailie.lifecycle.words import UNREADABLE, being_deleted, brief, clipped, for_callers, is_token
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from bailie.lifecycle.journal import JournalNote
 
 _WORDS = {
-    VersionState.TERMINATING: "the model is being deleted",
     VersionState.SCALED_DOWN: "the model is scaled to zero replicas",
     VersionState.ROUTE_PENDING: "loaded; waiting for the data plane to take over the route",
 }
@@ -65,7 +64,8 @@ class ModelFacts:
     route or no version has; `answering_replicas` counts its replicas. `evicted` counts the replicas that have
     the version that answers on disk and not in memory. `refusal` is the data plane's refusal, in its own
     words, while the route is not acknowledged. `artifact_path` and `ignored` are those of the agents' reports
-    of the wanted version, `journals` the notes of pipeline gateways. `observed` is the observedGeneration
+    of the wanted version, `finalizers` those of others on the object, `journals` the notes of pipeline
+    gateways. `observed` is the observedGeneration
     that the API holds now.
     """
 
@@ -84,6 +84,7 @@ class ModelFacts:
     refusal: str = ""
     artifact_path: str = ""
     ignored: tuple[str, ...] = ()
+    finalizers: tuple[str, ...] = ()
     journals: tuple[JournalNote, ...] = ()
     scaling: ScalingFacts | None = None
     idle: IdleFacts | None = None
@@ -231,6 +232,12 @@ def _words(facts: ModelFacts) -> str:
         return _place_text(facts)
     if state in {VersionState.SERVER_NOT_READY, VersionState.PROGRESSING}:
         return _loaded_text(facts)
+    return _state_text(facts, state)
+
+
+def _state_text(facts: ModelFacts, state: VersionState) -> str:
+    if state is VersionState.TERMINATING:
+        return being_deleted("model", facts.finalizers)
     refused = facts.refusal if state is VersionState.ROUTE_PENDING else ""
     return f"{_WORDS[state]}; {brief(refused)}" if refused else _WORDS[state]
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from bailie.api.status import Condition, happy, merge_conditions, of_generation
 from bailie.lifecycle.delivery import DELIVERED, RECORD, delivered
-from bailie.lifecycle.words import brief, clipped
+from bailie.lifecycle.words import being_deleted, brief, clipped
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -65,6 +65,7 @@ class ExperimentFacts:
 
     generation: int
     deleted: bool = False
+    finalizers: tuple[str, ...] = ()
     refused: Refused | None = None
     warnings: tuple[Problem, ...] = ()
     candidates: tuple[TargetState, ...] = ()
@@ -117,7 +118,7 @@ def target_of(name: str, newest: Condition, *, answers: bool) -> TargetState:
 
 def _active(facts: ExperimentFacts) -> Condition:
     if facts.deleted:
-        return _condition("False", "ExperimentTerminating", "the experiment is being deleted")
+        return _condition("False", "ExperimentTerminating", being_deleted("experiment", facts.finalizers))
     if facts.refused:
         return _condition("False", facts.refused.reason, facts.refused.message)
     if facts.elsewhere:

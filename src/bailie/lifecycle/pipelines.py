@@ -19,7 +19,7 @@ from bailie.lifecycle.experiments import ELSEWHERE
 from bailie.lifecycle.journal import JOURNAL_READY, journal_condition
 from bailie.lifecycle.signature import tensor_name
 from bailie.lifecycle.version import VersionFacts, VersionState, state_of
-from bailie.lifecycle.words import clipped
+from bailie.lifecycle.words import being_deleted, clipped
 from bailie.wellknown.names import PIPELINE_GATEWAY
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ class PipelineFacts:
     has the route, None for none. `missing` are the steps whose Models do not answer. `elsewhere` is the mesh
     that answers until a gateway here does, empty for none. `journals` are the notes of the gateways about
     their journals, none without a message broker. `signatures`: the edges of the graph against the models
-    that answer, None for a Pipeline that has no graph.
+    that answer, None for a Pipeline that has no graph. `finalizers`: those of others on the object.
     """
 
     generation: int
@@ -62,6 +62,7 @@ class PipelineFacts:
     elsewhere: str = ""
     journals: tuple[JournalNote, ...] = ()
     signatures: SignatureFindings | None = None
+    finalizers: tuple[str, ...] = ()
 
     def status(self, observed: int, conditions: Sequence[Condition], now: str) -> dict[str, Any]:  # noqa: ARG002
         """Returns the status, as `control.subjects.SubjectFacts` says; it speaks of this generation."""
@@ -93,6 +94,7 @@ def pipeline_facts(
         elsewhere=elsewhere,
         journals=version.journals,
         signatures=signatures,
+        finalizers=version.finalizers,
     )
 
 
@@ -111,7 +113,7 @@ def _loaded(facts: PipelineFacts) -> Condition:
         text = clipped("; ".join(map(str, facts.problems)))
         return Condition(type="PipelineReady", status="False", reason=facts.problems[0].reason, message=text)
     if facts.deleted:
-        return _no("PipelineReady", "PipelineTerminating", "the pipeline is being deleted")
+        return _no("PipelineReady", "PipelineTerminating", being_deleted("pipeline", facts.finalizers))
     if version.failure:
         return _no("PipelineReady", version.failure.reason, version.failure.message)
     if version.loaded and version.loaded > version.silent:

@@ -8,6 +8,12 @@ the model's callers.
 from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING
+
+from bailie.api.texts import abridged, shown
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
 
 GATEWAY_FAILED = "the pipeline gateway failed; its log says more"
 """Of a request, a record or a topic that met a mistake of the pipeline gateway's own."""
@@ -19,6 +25,17 @@ _LONGEST_CAUSE = 400
 _TRACEBACK = "Traceback (most recent call last)"
 _NATIVE_TRACE = re.compile(r"\s*(stack ?trace:|\[bt\] \().*", re.IGNORECASE | re.DOTALL)
 _TOKEN = re.compile(r"[A-Z][A-Za-z0-9]{0,63}")
+
+
+def being_deleted(kind: str, finalizers: Collection[str]) -> str:
+    """Returns the words about an object that is being deleted. `finalizers` are those of others on it, each
+    of which keeps it in the API until it is taken off."""
+    text = f"the {kind} is being deleted"
+    if not finalizers:
+        return text
+    named = abridged([f'"{shown(each)}"' for each in finalizers], 3)
+    return f"{text}, and stays until metadata.finalizers is without {named}: whoever set that takes it off"
+
 
 _FOR_CALLERS = {
     "ModelProgressing": "it is being loaded",

@@ -6,7 +6,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from bailie.scheduler.status.finalizers import FINALIZER, Waits, without_finalizer
+from bailie.scheduler.status.finalizers import Waits, without_finalizer
+from bailie.wellknown.names import FINALIZER
 
 DELETED = {"name": "iris", "uid": "1", "deletionTimestamp": "2026-01-01T00:00:00Z"}
 

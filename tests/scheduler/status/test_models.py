@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from tests.support.passes import Pass
 
-from bailie.scheduler.status.finalizers import FINALIZER
 from bailie.scheduler.status.models import ModelWriter
 from bailie.scheduler.status.servers import ServerWriter
+from bailie.wellknown.names import FINALIZER
 
 
 class Api:

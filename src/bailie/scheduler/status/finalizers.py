@@ -10,10 +10,11 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from bailie.wellknown.names import FINALIZER
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-FINALIZER = "seldon.model.finalizer"
 LONGEST_SECONDS = 60.0
 
 

@@ -18,8 +18,9 @@ from bailie.kube.clock import utc_now
 from bailie.kube.controller import Result
 from bailie.kube.events import EventType
 from bailie.lifecycle.copies import CopyState
-from bailie.scheduler.status.finalizers import FINALIZER, LONGEST_SECONDS, Waits, without_finalizer
+from bailie.scheduler.status.finalizers import LONGEST_SECONDS, Waits, without_finalizer
 from bailie.scheduler.status.subjects import SubjectWriter
+from bailie.wellknown.names import FINALIZER
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
