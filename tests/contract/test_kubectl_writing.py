@@ -209,6 +209,13 @@ def test_apply_of_a_list(kubectl, get):
     assert 'unknown field "dat"' in kubectl.fails("apply", "-f", "-", stdin=many)
 
 
+def test_a_field_that_a_kind_lacks_is_not_applied_by_the_server(kubectl):
+    applied = ("apply", "--server-side", "--validate=ignore", "-f", "-")
+    wrong = kubectl.fails(*applied, stdin=config_map("a") | {"dat": {}})
+    assert "failed to create typed patch object" in wrong
+    assert ".dat: field not declared in schema" in wrong
+
+
 def test_apply_of_a_kind_that_is_not_served(kubectl):
     unknown = {"apiVersion": "example.org/v1", "kind": "Foo", "metadata": {"name": "a"}}
     assert 'no matches for kind "Foo" in version "example.org/v1"' in kubectl.fails(

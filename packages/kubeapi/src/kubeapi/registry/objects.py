@@ -143,6 +143,8 @@ class Objects:
             obj = schema.without_nulls(obj)
         _check_types(obj, resource)
         known, unknown = schema.prune(resource.schema, obj)
+        if unknown and options.applied and not resource.custom:
+            raise errors.ApiError(500, "InternalError", schema.untyped_error(obj, unknown))
         if unknown and options.field_validation == "Strict":
             kind = resource.kind
             raise errors.bad_request(

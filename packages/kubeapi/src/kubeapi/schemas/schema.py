@@ -72,6 +72,15 @@ def unknown_field(path: str) -> str:
     return f'unknown field "{path}"'
 
 
+def untyped_error(obj: dict[str, Any], paths: list[str]) -> str:
+    """Returns the words of a refusal of an applied object, which no `fieldValidation` softens."""
+    metadata = obj["metadata"]
+    name = "/".join(filter(None, (metadata.get("namespace"), metadata.get("name"))))
+    wrong = [f".{path}: field not declared in schema" for path in paths]
+    text = wrong[0] if len(wrong) == 1 else "errors:\n  " + "\n  ".join(wrong)
+    return f"failed to create typed patch object ({name}; {obj['apiVersion']}, Kind={obj['kind']}): {text}"
+
+
 def _prune_resource(schema: Schema, obj: dict[str, Any], path: str, dropped: list[str]) -> dict[str, Any]:
     body = {key: value for key, value in obj.items() if key not in _RESOURCE_FIELDS}
     kept: dict[str, Any] = {key: obj[key] for key in ("apiVersion", "kind") if key in obj}
