@@ -151,6 +151,13 @@ def test_a_default_that_is_deleted_leaves_its_name_to_the_others(world):
     assert conditions(world)["ExperimentReady"] == "False NoCandidateAnswers"
 
 
+@pytest.mark.parametrize(("default", "words"), [("tulip", "the default alone"), (None, "answers")])
+def test_only_an_experiment_with_a_default_speaks_of_its_callers(world, default, words):
+    world.experiment(default=default, tulip=1)
+    settled(world)
+    assert message(world, "ExperimentReady").endswith(words)
+
+
 def test_the_end_of_an_experiment_gives_the_default_its_own_route_back(world):
     world.experiment(default="iris", iris=1, rose=99)
     settled(world)

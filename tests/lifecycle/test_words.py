@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bailie.lifecycle.words import LONGEST, brief, clipped, for_callers, is_token
+from bailie.lifecycle.words import LONGEST, being_deleted, brief, clipped, for_callers, is_token
 
 NATIVE = """could not load it: [10:11:12] /src/c_api/c_api.cc:1048: Check failed: str[0] == '{'
 Stack trace:
@@ -46,3 +46,12 @@ def test_a_text_is_shown_on_one_line_of_bounded_length(text):
 def test_callers_get_no_text_from_anywhere(reason):
     assert is_token(reason) <= reason.isalnum()
     assert for_callers(reason + "/") == "it could not be loaded"
+
+
+def test_an_object_that_goes_names_the_finalizers_that_keep_it():
+    assert being_deleted("model", ()) == "the model is being deleted"
+    told = being_deleted("experiment", ["a.io/one", "b.io/two\n", "c.io/three", "d.io/four"])
+    assert told == (
+        'the experiment is being deleted, and stays until metadata.finalizers is without "a.io/one",'
+        ' "b.io/two\\u000a", "c.io/three" and 1 more: whoever set that takes it off'
+    )

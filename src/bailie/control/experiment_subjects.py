@@ -125,6 +125,7 @@ class ExperimentSubjects:
             candidates=tuple(targets[name] for name in asked),
             mirror=targets[mirrors[0]] if mirrors else None,
             shares=tuple((named[name].name, share) for name, share in found.weights.items()) if found else (),
+            has_default=bool(wanted.default),
             routed=found is not None and self._routes.has_identity(Subject(self.kind, name), found.identity),
             refusal=self._routes.refusal,
             elsewhere=self._routes.mesh if found is None or found.partial else "",

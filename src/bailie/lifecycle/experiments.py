@@ -71,6 +71,7 @@ class ExperimentFacts:
     candidates: tuple[TargetState, ...] = ()
     mirror: TargetState | None = None
     shares: tuple[tuple[str, int], ...] = ()
+    has_default: bool = False
     routed: bool = False
     refusal: str = ""
     elsewhere: str = ""
@@ -125,7 +126,8 @@ def _active(facts: ExperimentFacts) -> Condition:
         text = f"{facts.elsewhere} answers for the experiment and its default until all candidates here do"
         return _condition("False", ELSEWHERE, text)
     if not facts.shares:
-        text = "no candidate that has a weight answers; callers of the default get the default alone"
+        alone = "; callers of the default get the default alone" if facts.has_default else ""
+        text = f"no candidate that has a weight answers{alone}"
         return _condition("False", NO_CANDIDATE, text)
     if not facts.routed:
         text = "waiting for the data plane to take over the weights"
