@@ -62,6 +62,15 @@ def test_an_answer_that_is_no_status_object_still_counts(content, message):
     assert str(error) == message
 
 
+def test_an_applied_field_that_there_is_not_is_a_refusal_of_the_object():
+    """A cluster tells it as a failure of its own, which waiting would not mend."""
+    text = "failed to create typed patch object (a/w; v1, Kind=Secret): .x: field not declared in schema"
+    error = errors.from_status({"kind": "Status", "code": 500, "reason": "InternalError", "message": text})
+    assert isinstance(error, errors.Invalid)
+    assert not error.temporary
+    assert error.message == text
+
+
 def test_invalid_carries_the_problems():
     causes = [{"field": "spec.replicas", "reason": "FieldValueInvalid", "message": "must be a number"}]
     body = {

@@ -173,7 +173,8 @@ class MemoryBudget:
         return max(min(sum(queued.size for queued in candidates), self._capacity), first)
 
     def _residents(self, *, recent: bool) -> list[Resident]:
-        """Returns the versions that may leave: those that were asked for just now, or the others."""
+        """Returns the versions that may leave: where `recent`, the versions with a request just now, else the
+        versions without one."""
         since = _now() - RECENT_SECONDS
         return [
             Resident(name=name, memory_bytes=each.size, used_at=each.used_at, busy=self._is_busy(name))

@@ -9,7 +9,8 @@
     ├── Conflict           409: another client changed the object, or owns the field
     ├── AlreadyExists      409: create of a name that is taken
     ├── Gone               410: the resource version is too old; list again
-    ├── Invalid            400, 422: the object is refused; `problems` says where
+    ├── Invalid            400, 422, and 500 for unknown fields of an apply: the object is refused; `problems`
+    │                      says where
     └── Withheld           not sent: this process may not write there any more (`Client.guarded`)
 
 `client` raises only these; no module above it sees an exception of lightkube or httpx2. Translation happens
@@ -122,15 +123,20 @@ _BY_STATUS: Mapping[int, type[ApiError]] = {
     503: Unreachable,
     504: Unreachable,
 }
+_UNTYPED = "failed to create typed patch object"
+"""The answer to an applied object with a field that there is not, or with two items of one key. A cluster
+tells it as a failure of its own (500), and the same request always has it."""
 _BY_REASON: Mapping[str, type[ApiError]] = {"AlreadyExists": AlreadyExists, "Expired": Gone}
 
 
 def from_status(body: Mapping[str, Any], *, fallback: int = 0) -> ApiError:
     """Makes the error that a `Status` object describes (a response, or the ERROR event of a watch)."""
     status = int(body.get("code") or fallback)
-    reason = str(body.get("reason") or "")
+    reason, message = str(body.get("reason") or ""), str(body.get("message") or f"HTTP {status}")
+    if message.startswith(_UNTYPED):
+        status = 422
     kind = _BY_REASON.get(reason) or _BY_STATUS.get(status, ApiError)
-    error = kind(str(body.get("message") or f"HTTP {status}"), status=status, reason=reason)
+    error = kind(message, status=status, reason=reason)
     if isinstance(error, Invalid):
         error.problems = _problems(body.get("details") or {})
     return error

@@ -31,7 +31,7 @@ from bailie.api.kinds import (
 )
 from bailie.api.texts import counted
 from bailie.kube.client import kind_of
-from bailie.kube.errors import ApiError, Conflict, Invalid, NotFound
+from bailie.kube.errors import Conflict, Invalid, NotFound
 from bailie.manifests.cluster import companions, pod_controller
 from bailie.manifests.objects import WORKLOAD_LABEL, is_ours, is_seldon_cores
 from bailie.workloads.applied_digests import AppliedDigests, digest
@@ -51,8 +51,6 @@ _CONTROLLERS = (STATEFUL_SET, DEPLOYMENT)
 _COMPANIONS = (POD_DISRUPTION_BUDGET, SERVICE, ENDPOINT_SLICE, CONFIG_MAP, SERVER)
 _FIXED = "updates to statefulset spec"
 """The API's answer to a change of a StatefulSet's claims or Service name."""
-_UNTYPED = "typed patch object"
-"""The API's answer, as an internal error, to unknown fields, or to two items with one key."""
 
 
 @dataclass(slots=True)
@@ -178,10 +176,8 @@ class KubernetesWorkloads:
             return
         try:
             await self._client.apply(controller, field_manager=OURS, force=True, dry_run=True)
-        except ApiError as error:
-            if isinstance(error, Invalid) or _UNTYPED in error.message:
-                raise WorkloadRefused(_explained(controller, error)) from error
-            raise
+        except Invalid as error:
+            raise WorkloadRefused(_explained(controller, error)) from error
         known.tried = content
 
     async def _put(self, manifest: Manifest, known: _WorkloadMemory) -> None:
@@ -271,9 +267,8 @@ def _must_be_made_anew(present: Manifest, wanted: Manifest) -> bool:
     return is_headless and not was_headless
 
 
-def _explained(controller: Manifest, error: ApiError) -> str:
-    problems = error.problems if isinstance(error, Invalid) else ()
-    text = "; ".join(f"{problem.path}: {problem.message}" for problem in problems) or error.message
+def _explained(controller: Manifest, error: Invalid) -> str:
+    text = "; ".join(f"{problem.path}: {problem.message}" for problem in error.problems) or error.message
     if _FIXED in text:
         name = controller["metadata"]["name"]
         hint = f"kubectl delete statefulset {name} --cascade=orphan"

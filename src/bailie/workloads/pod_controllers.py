@@ -5,7 +5,7 @@ Run by the supervisor, beside the node. The operator writes the same objects as 
 `rollout` and `scale` work on them. Each reconciliation reads the present and takes the next steps; a
 changed Pod brings the next one. Pods of a Deployment have numbers, too, and are replaced one by one. A pod
 whose owner was deleted without it (`--cascade=orphan`) is adopted by the next workload that selects it.
-Somebody may ask for any number of pods, and one machine takes `MOST_PODS`.
+Any number of pods may be asked for, and one machine takes `MOST_PODS`.
 """
 
 from __future__ import annotations
