@@ -48,6 +48,7 @@ METADATA_FIELDS = frozenset(
 _RESOURCE_FIELDS = frozenset({"apiVersion", "kind", "metadata"})
 _PRESERVE = "x-kubernetes-preserve-unknown-fields"
 _EMBEDDED = "x-kubernetes-embedded-resource"
+_MOST_TOLD = 10
 _INT_OR_STRING = "x-kubernetes-int-or-string"
 
 
@@ -76,7 +77,7 @@ def untyped_error(obj: dict[str, Any], paths: list[str]) -> str:
     """Returns the words of a refusal of an applied object, which no `fieldValidation` softens."""
     metadata = obj["metadata"]
     name = "/".join(filter(None, (metadata.get("namespace"), metadata.get("name"))))
-    wrong = [f".{path}: field not declared in schema" for path in paths]
+    wrong = [f".{path}: field not declared in schema" for path in paths[:_MOST_TOLD]]
     text = wrong[0] if len(wrong) == 1 else "errors:\n  " + "\n  ".join(wrong)
     return f"failed to create typed patch object ({name}; {obj['apiVersion']}, Kind={obj['kind']}): {text}"
 
