@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.support.fences import strict_fence
 
 from bailie.control.awaited_servers import Asking, AwaitedServers
 from bailie.control.server_rules import SleepRule
@@ -35,7 +36,7 @@ class Namespace:
     """Servers that sleep, whose last replicas were seen, and the time."""
 
     def __init__(self, *seen, stated=None):
-        self.awaited, self.now = AwaitedServers(), 0.0
+        self.awaited, self.now = AwaitedServers(strict_fence()), 0.0
         self.rules = {each.name: AWAKE for each in seen} | (stated or {})
         self.awaited.observe(self.rules, seen)
         self.servers = {each.name: asleep(each.name) for each in seen}

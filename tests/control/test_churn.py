@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, deque
 
+from tests.support.fences import strict
 from tests.support.fleet import EVICTED, FAILED, LOADED
 from tests.support.manifests import manifest_of
 from tests.support.passes import Pass
@@ -56,7 +57,7 @@ class World(Pass):
                 objects=lambda kind: self._objects()[kind].values(),
                 agents=self.agents,
                 publisher=self.publisher,
-                notify=lambda _: None,
+                notify=strict,
             ),
             further=factories,
         )

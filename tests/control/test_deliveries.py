@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from tests.control.test_experiment_subjects import conditions, message, shares, world
+from tests.support.fences import strict_fence
 from tests.support.fleet import LOADED
 from tests.support.manifests import manifest_of
 
@@ -205,7 +206,7 @@ def test_callers_who_leave_a_candidate_that_hangs_have_it_taken_back(world):
 
 
 def test_the_statuses_of_many_deliveries_are_told_more_seldom(world):
-    known = Deliveries()
+    known = Deliveries(strict_fence())
     for number in range(10 * MOST_TOLD):
         deliver_one(known, f"e{number}")
     outcomes = {name: {} for name in known.routes}

@@ -228,10 +228,17 @@ def test_a_route_that_cannot_be_made_stays_as_it_was_and_no_other_waits(world):
     assert isinstance(world.entry("good"), Route)
     assert (world.entry("iris"), world.entry("first")) == (route, None)
     assert explained(world.engine.result, "first") is None
-    assert sorted(world.told("route not made")) == [("Model", "first"), ("Model", "iris")]
+    assert sorted(world.told("object left as it was")) == [("Model", "first"), ("Model", "iris")]
     failing.names.clear()
     world.step()
     assert isinstance(world.entry("first"), NotReady)
     assert world.engine.result.facts["iris"].generation == 2
     world.step()
     assert Subject("Model", "first") not in world.engine.result.looked_at
+
+
+def test_what_ends_the_process_goes_through():
+    fence = ObjectFence(lambda _: None)
+    with pytest.raises(KeyboardInterrupt), fence.alone("step", "Model", "iris"):
+        raise KeyboardInterrupt
+    assert fence.failing == set()

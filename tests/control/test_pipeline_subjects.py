@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 from tests.control.test_pipeline_versions import World
+from tests.support.fences import strict_fence
 from tests.support.fleet import LOADED
 from tests.support.manifests import manifest_of
 from tests.support.publisher import RecordingPublisher
 
 from bailie.api.kinds import MODEL
-from bailie.control.object_fence import ObjectFence
 from bailie.control.pipeline_subjects import PipelineSubjects
 from bailie.control.routes import Routes
 from bailie.control.subjects import Contribution, Subject
@@ -17,7 +17,6 @@ from bailie.lifecycle.conditions import ModelFacts
 from bailie.lifecycle.signature import Signature, TensorMetadata
 from bailie.lifecycle.version import VersionFacts
 from bailie.routing.table import Asleep, NotReady
-from bailie.scheduler.loop import write_notice
 
 SPEC = {
     "steps": [{"name": "iris"}, {"name": "next", "inputs": ["iris.outputs.y"]}],
@@ -81,9 +80,10 @@ def test_a_graph_with_mistakes_has_no_such_condition(world):
 def test_a_step_that_sleeps_with_its_server_is_not_missing(otherwise):
     manifest = manifest_of("Pipeline", "one", {"steps": [{"name": "iris"}], "output": {"steps": ["iris"]}})
     version = ModelFacts(generation=1, version=VersionFacts())
-    routes = Routes("a", RecordingPublisher())
+    fence = strict_fence()
+    routes = Routes("a", RecordingPublisher(), fence)
     facts = {MODEL.kind: {"one.pipeline": version}}
-    subjects = PipelineSubjects(lambda _: [manifest], routes, facts, ObjectFence(write_notice))
+    subjects = PipelineSubjects(lambda _: [manifest], routes, facts, fence)
     for _ in subjects.read(set()):
         pass
     subjects.contribute("one", {Subject(MODEL.kind, "iris"): Contribution(otherwise=otherwise)})

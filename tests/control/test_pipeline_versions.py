@@ -6,6 +6,7 @@ import json
 from math import gcd
 
 import pytest
+from tests.support.fences import strict_fence
 from tests.support.fleet import FAILED, FIRST, LOADED
 from tests.support.manifests import manifest_of
 from tests.support.passes import Pass
@@ -40,7 +41,7 @@ class World(Pass):
 
     def pipeline(self, name="p", generation=1, spec=SPEC):
         self.pipelines[name] = manifest_of("Pipeline", name, spec, generation=generation)
-        return parse_version(next(PipelineVersions().named([self.pipelines[name]]))).identity
+        return parse_version(next(PipelineVersions(strict_fence()).named([self.pipelines[name]]))).identity
 
     def loaded(self, identity, number=1, replicas=GATEWAYS, name="p"):
         for replica in replicas:
@@ -323,16 +324,19 @@ def test_pipelines_and_models_may_have_one_name(world):
 
 def test_the_spec_goes_along_whole_and_another_uid_is_another_version():
     manifest = manifest_of("Pipeline", "p", SPEC)
-    found = parse_version(next(PipelineVersions().named([manifest])))
+    found = parse_version(next(PipelineVersions(strict_fence()).named([manifest])))
     (parameter,) = found.model.spec.parameters
     assert parameter.name == SPEC_PARAMETER
     assert json.loads(parameter.value) == SPEC
     again = {**manifest, "metadata": {**manifest["metadata"], "uid": "another"}}
-    assert parse_version(next(PipelineVersions().named([again]))).identity != found.identity
+    assert parse_version(next(PipelineVersions(strict_fence()).named([again]))).identity != found.identity
 
 
 def test_a_pipeline_that_stays_is_the_same_value():
-    versions, manifests = PipelineVersions(), [manifest_of("Pipeline", name, SPEC) for name in "ab"]
+    versions, manifests = (
+        PipelineVersions(strict_fence()),
+        [manifest_of("Pipeline", name, SPEC) for name in "ab"],
+    )
     first = list(versions.named(manifests))
     assert [each["metadata"]["name"] for each in first] == ["a.pipeline", "b.pipeline"]
     second = list(versions.named([manifests[1], manifest_of("Pipeline", "a", SPEC)]))

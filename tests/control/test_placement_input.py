@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import pytest
+from tests.support.fences import strict_fence
 from tests.support.fleet import EVICTED, FAILED, FIRST, LOADED, Agents
 from tests.support.manifests import manifest_of
 
 from bailie.control.fleet import Fleet
-from bailie.control.object_fence import ObjectFence
 from bailie.control.placement_input import (
     ServerBook,
     demand_and_holdings,
@@ -18,7 +18,6 @@ from bailie.control.placement_input import (
 from bailie.lifecycle.copies import Presence
 from bailie.lifecycle.memory import Measured
 from bailie.placement import ReplicaId, VersionId
-from bailie.scheduler.loop import write_notice
 
 
 @pytest.mark.parametrize(
@@ -47,7 +46,7 @@ def server(replicas=1, status=None, **metadata):
 
 
 def new_book():
-    return ServerBook(ObjectFence(write_notice))
+    return ServerBook(strict_fence())
 
 
 def test_how_many_replicas_a_server_asks_for():
@@ -86,7 +85,7 @@ def fleet(*capabilities):
     agents = Agents()
     for index, each in enumerate(capabilities):
         agents.connect(ReplicaId("mlserver", index), capabilities=each)
-    made = Fleet(agents)
+    made = Fleet(agents, strict_fence())
     made.observe(0.0)
     return agents, made
 

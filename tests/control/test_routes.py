@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from tests.support.fences import strict_fence
 from tests.support.fleet import EVICTED, EVICTING, LOADED, Agents
 from tests.support.publisher import RecordingPublisher
 
@@ -22,7 +23,8 @@ class Scene:
 
     def __init__(self):
         self.agents, self.publisher = Agents(), RecordingPublisher(prompt=False)
-        self.fleet, self.routes = Fleet(self.agents), Routes("a", self.publisher)
+        fence = strict_fence()
+        self.fleet, self.routes = Fleet(self.agents, fence), Routes("a", self.publisher, fence)
         self.time = 100.0
         for replica in (FIRST, SECOND):
             self.agents.connect(replica, held_http_port=9004, held_grpc_port=9504)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tests.support.fences import strict
 from tests.support.fleet import LOADED, Agents
 from tests.support.manifests import manifest_of
 from tests.support.publisher import RecordingPublisher
@@ -12,7 +13,6 @@ from bailie.control.engine import Engine, EnginePorts
 from bailie.control.experiment_subjects import ExperimentSubjects
 from bailie.control.load_failures import Now
 from bailie.lifecycle.version import VersionState, state_of
-from bailie.scheduler.loop import write_notice
 
 
 class Pass:
@@ -41,7 +41,7 @@ class Pass:
             further=[lambda *_, kind=kind: kind for kind in self.further] or [ExperimentSubjects],
         )
 
-    def ports(self, notify=write_notice):
+    def ports(self, notify=strict):
         return EnginePorts(
             objects=lambda kind: self._objects()[kind].values(),
             agents=self.agents,

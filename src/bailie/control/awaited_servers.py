@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from enum import IntEnum
 from typing import TYPE_CHECKING
 
+from bailie.api.kinds import MODEL
 from bailie.placement.filters import Seat, has_capabilities, refuse_seat, refuse_server
 from bailie.placement.plan import Code
 from bailie.placement.snapshot import Server
@@ -21,6 +22,7 @@ from bailie.scaling.waits import LongWaits
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from bailie.control.object_fence import ObjectFence
     from bailie.control.server_rules import SleepRule
     from bailie.placement import Demand, Plan, Refusal, VersionId
 
@@ -82,7 +84,8 @@ class _Group:
 class AwaitedServers:
     """The Servers as their last replicas were, and since when those that are awake are waited for."""
 
-    def __init__(self) -> None:
+    def __init__(self, fence: ObjectFence) -> None:
+        self._fence = fence
         self._last: dict[str, tuple[str, Server]] = {}
         self._waits = LongWaits[str]()
         self._asked: tuple[Asking, frozenset[str]] | None = None
@@ -117,13 +120,14 @@ class AwaitedServers:
     def _groups(self, asking: Asking, late: frozenset[str]) -> list[_Group]:
         groups: dict[object, _Group] = {}
         for version, demand in asking.demands.items():
-            refusals = asking.plan.refusals[version]
-            alone = version in asking.plan.assignments or version.model in asking.homes
-            # Placement gives versions that are alike the same refusals.
-            key = version if alone else id(refusals)
-            if key not in groups:
-                groups[key] = _Group([], *self._options(asking, late, version, demand))
-            groups[key].versions.append(version)
+            with self._fence.alone("wait", MODEL.kind, version.model):
+                refusals = asking.plan.refusals[version]
+                alone = version in asking.plan.assignments or version.model in asking.homes
+                # Placement gives versions that are alike the same refusals.
+                key = version if alone else id(refusals)
+                if key not in groups:
+                    groups[key] = _Group([], *self._options(asking, late, version, demand))
+                groups[key].versions.append(version)
         return list(groups.values())
 
     def _options(

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
+from bailie.api.kinds import MODEL
 from bailie.control.agent_port import LoadCommand
 from bailie.control.fleet import one_each
 from bailie.control.notices import Notice
@@ -44,7 +45,7 @@ class AgentCommands:
         agents: Agents,
         notify: Notify,
     ) -> None:
-        self._models = models
+        self._models, self._fence = models, models.fence
         self._fleet, self._planner = models.fleet, models.planner
         self._routes = routes
         self._sleeping = sleeping
@@ -59,12 +60,14 @@ class AgentCommands:
         """Sends the loads that are planned and not there, but for those that back off after a failure."""
         for names in batches(dirty):
             for name in names:
-                put(self._unsent, name, self._planner.difference(name).to_load or None)
+                with self._fence.alone("loads", MODEL.kind, name):
+                    put(self._unsent, name, self._planner.difference(name).to_load or None)
             yield
         for names in batches(sorted(self._unsent)):
             for name in names:
-                for each in self._unsent[name]:
-                    self._send_load(each)
+                with self._fence.alone("load", MODEL.kind, name):
+                    for each in self._unsent[name]:
+                        self._send_load(each)
             yield
 
     def _send_load(self, load: VersionPlace) -> None:
@@ -88,22 +91,28 @@ class AgentCommands:
         """Unloads copies without a place, second copies and old failures, once no request goes there."""
         for names in batches(dirty):
             for name in names:
-                # Copies of a Model that sleeps go with their pods, or serve if a request comes before.
-                leaving = None if self._sleeping.keeps(name) else self._unwanted(name)
-                put(self._leaving, name, leaving or None)
+                with self._fence.alone("unloads", MODEL.kind, name):
+                    # Copies of a Model that sleeps go with their pods, or serve if a request comes before.
+                    leaving = None if self._sleeping.keeps(name) else self._unwanted(name)
+                    put(self._leaving, name, leaving or None)
             yield
         for names in batches(sorted(self._leaving)):
-            for copy_id in (copy_id for name in names for copy_id in self._leaving[name]):
-                copy = self._fleet.copies[copy_id]
-                # A replica that drains ends as a whole; until then unloads would only keep its server busy.
-                here = copy.connected and not copy.draining
-                if here and self._routes.may_unload(copy):
-                    model, number = copy_id.version.model, copy_id.number
-                    wanted = self._models.models.wanted.get(model)
-                    self._fleet.unload(copy_id, deleted=wanted is None or wanted.deleting)
-                    said = {"model": model, "number": number, "replica": str(copy_id.replica)}
-                    self._notify(Notice("unload sent", said))
+            for name in names:
+                with self._fence.alone("unload", MODEL.kind, name):
+                    for copy_id in self._leaving[name]:
+                        self._send_unload(copy_id)
             yield
+
+    def _send_unload(self, copy_id: CopyId) -> None:
+        copy = self._fleet.copies[copy_id]
+        # A replica that drains ends as a whole; until then unloads would only keep its server busy.
+        if not copy.connected or copy.draining or not self._routes.may_unload(copy):
+            return
+        model, number = copy_id.version.model, copy_id.number
+        wanted = self._models.models.wanted.get(model)
+        self._fleet.unload(copy_id, deleted=wanted is None or wanted.deleting)
+        said = {"model": model, "number": number, "replica": str(copy_id.replica)}
+        self._notify(Notice("unload sent", said))
 
     def _unwanted(self, name: str) -> list[CopyId]:
         wanted, copies = self._models.models.wanted.get(name), self._fleet.of_model(name)
@@ -126,15 +135,21 @@ class AgentCommands:
         """Lets agents take versions out of memory once all requests for these go through the agent."""
         for names in batches(dirty):
             for name in names:
-                put(self._evicting, name, self._to_evict(name) or None)
+                with self._fence.alone("evictions", MODEL.kind, name):
+                    put(self._evicting, name, self._to_evict(name) or None)
             yield
         for names in batches(sorted(self._evicting)):
-            for copy_id in (copy_id for name in names for copy_id in self._evicting[name]):
-                if self._fleet.copies[copy_id].connected and self._routes.may_evict(copy_id):
-                    self._fleet.evict(copy_id)
-                    said = {"model": copy_id.version.model, "replica": str(copy_id.replica)}
-                    self._notify(Notice("eviction granted", said))
+            for name in names:
+                with self._fence.alone("eviction", MODEL.kind, name):
+                    for copy_id in self._evicting[name]:
+                        self._send_eviction(copy_id)
             yield
+
+    def _send_eviction(self, copy_id: CopyId) -> None:
+        if self._fleet.copies[copy_id].connected and self._routes.may_evict(copy_id):
+            self._fleet.evict(copy_id)
+            said = {"model": copy_id.version.model, "replica": str(copy_id.replica)}
+            self._notify(Notice("eviction granted", said))
 
     def _to_evict(self, name: str) -> list[CopyId]:
         return [each.id for each in self._fleet.of_model(name) if each.state is CopyState.EVICTING]

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from bailie.api.kinds import EXPERIMENT
 from bailie.control.delivery_facts import facts_before, facts_of_delivery
 from bailie.control.delivery_rules import hand_of
 from bailie.delivery import Delivery, DeliveryPhase, DeliveryState
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
     from bailie.control.delivery_rules import DeliveryNames, WantedDelivery
     from bailie.control.load_failures import Now
+    from bailie.control.object_fence import ObjectFence
     from bailie.control.subjects import Outcomes
     from bailie.lifecycle.delivery import DeliveryFacts
 
@@ -80,7 +82,8 @@ class _Known:
 class Deliveries:
     """The deliveries, by Experiment. A pass begins with `judge`."""
 
-    def __init__(self) -> None:
+    def __init__(self, fence: ObjectFence) -> None:
+        self._fence = fence
         self._known: dict[str, _Known] = {}
         self._today = ""
 
@@ -133,9 +136,12 @@ class Deliveries:
         if outcomes is None:
             return set()
         pause = max(TELL_SECONDS, len(self._known) / MOST_TOLD)
-        return {
-            name for name, each in self._known.items() if self._decide(each, now.monotonic, outcomes, pause)
-        }
+        news: set[str] = set()
+        for name, each in self._known.items():
+            with self._fence.alone("delivery", EXPERIMENT.kind, name):
+                if self._decide(each, now.monotonic, outcomes, pause):
+                    news.add(name)
+        return news
 
     def _decide(self, known: _Known, now: float, outcomes: Outcomes, pause: float) -> bool:
         """Decides on one; returns whether there is news of it, of figures alone only after the pause."""

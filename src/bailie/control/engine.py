@@ -27,7 +27,7 @@ from bailie.control.releases import Releases
 from bailie.control.routes import Routes
 from bailie.control.scaled_servers import ScaledServers
 from bailie.control.sleep_sight import SleepLook
-from bailie.control.subjects import JudgedKind, Subject, batches
+from bailie.control.subjects import JudgedKind, Subject, batches, put
 from bailie.placement import Planner, ReplicaId
 from bailie.wellknown.names import PIPELINE_GATEWAY
 
@@ -79,11 +79,11 @@ class Engine:
         self._fence = ObjectFence(ports.notify)
         self._servers = ServerBook(self._fence)
         self._scaled_servers = ScaledServers(self._fence)
-        self._fleet = Fleet(ports.agents)
-        self._planner = Planner()
-        self._routes = Routes(namespace, ports.publisher)
+        self._fleet = Fleet(ports.agents, self._fence)
+        self._planner = Planner(lambda step, name: self._fence.alone(step, MODEL.kind, name))
+        self._routes = Routes(namespace, ports.publisher, self._fence)
         self._releases = Releases(ports.agents, ports.notify)
-        pipelines = PipelineVersions()
+        pipelines = PipelineVersions(self._fence)
         self._models = ModelSubjects(
             manifests=lambda: (*objects(MODEL), *pipelines.named(objects(PIPELINE))),
             fleet=self._fleet,
@@ -91,6 +91,7 @@ class Engine:
             routes=self._routes,
             decisions=DecisionLog(ports.notify),
             models=wanted_versions(self._fence, sinks),
+            fence=self._fence,
         )
         self._sleep = SleepLook(self._models, self._routes, ports.publisher, objects)
         self._commands = AgentCommands(
@@ -138,6 +139,7 @@ class Engine:
         Returns the monotonic time at which the next pass is due; None where it is due at the next change. A
         subject stays dirty until a pass has come to its end.
         """
+        self._fence.begin()
         self._fleet.observe(now.monotonic)
         self._models.failures.observe(now)
         self._dirty |= _models(self._fleet.take_touched()) | self._routes.observe(now.monotonic)
@@ -217,7 +219,8 @@ class Engine:
             self._dirty |= _models(filter(is_version_name, self._models.models.wanted))
         for names in batches(self._names()):
             for name in names:
-                self._tell(name)
+                with self._fence.alone("demand", MODEL.kind, name):
+                    self._tell(name)
             yield
         self._dirty |= _models((yield from self._planner.decide()))
 
@@ -241,7 +244,8 @@ class Engine:
             for names in batches(sorted(each.name for each in self._dirty if each.kind == kind.kind)):
                 for name in names:
                     subject = Subject(kind.kind, name)
-                    if self._fence.contribute(kind, subject, self._contributions):
+                    with self._fence.alone("route", *subject):
+                        put(self._contributions, subject, kind.contribute(name, self._contributions))
                         changes[subject] = kind.route_name(name), self._contributions.get(subject)
                 yield
         self._routes.publish(changes, self._fleet)
@@ -251,7 +255,7 @@ class Engine:
         self._commands.note_used(names)
 
     def _report(self) -> None:
-        looked_at, self._dirty = frozenset(self._dirty), set(self._fence.failing)
+        looked_at, self._dirty = frozenset(self._dirty), self._fence.failing
         self.result = PassResult(
             wanted=dict(self._models.models.wanted),
             snapshot=self._planner.snapshot(),

@@ -39,6 +39,10 @@ if TYPE_CHECKING:
     from bailie.control.subjects import FactsByKind, KnownRoutes, Objects, Outcomes
 
 
+_INDEXED = "index"
+"""The step that takes an Experiment over that is new, changed or gone."""
+
+
 class ExperimentSubjects:
     """Satisfies `subjects.SubjectKind`. `facts` are by name, as of the last `contribute`."""
 
@@ -46,6 +50,7 @@ class ExperimentSubjects:
 
     def __init__(self, objects: Objects, routes: KnownRoutes, facts: FactsByKind, fence: ObjectFence) -> None:
         self._objects = objects
+        self._fence = fence
         self._routes = routes
         self._facts = facts
         parse = fence.around(parse_experiment, unread_experiment)
@@ -56,7 +61,7 @@ class ExperimentSubjects:
         self._by_default: dict[str, set[str]] = defaultdict(set)
         self._owner: dict[str, str] = {}
         """Of each default the oldest experiment, which has its callers."""
-        self._deliveries = Deliveries()
+        self._deliveries = Deliveries(fence)
         self.facts: dict[str, ExperimentFacts] = {}
 
     def route_name(self, name: str) -> str:
@@ -71,21 +76,24 @@ class ExperimentSubjects:
         changed: set[str] = set()
         yield from self._experiments.read(self._objects(EXPERIMENT), changed)
         defaults: set[str] = set()
+        changed |= self._fence.again(_INDEXED, self.kind)
         for name in changed:
-            defaults |= self._index(name)
+            with self._fence.alone(_INDEXED, self.kind, name):
+                defaults |= self._index(name)
         concerned = changed.union(*(self._rivals(default) for default in defaults))
         dirty |= {Subject(self.kind, name) for name in concerned}
 
     def _index(self, name: str) -> set[str]:
         """Takes a changed experiment over into the indexes; returns the defaults that it has or had."""
-        before, now = self._read.pop(name, None), self._experiments.wanted.get(name)
+        before, now = self._read.get(name), self._experiments.wanted.get(name)
+        # First: where that raises, the experiment goes on as it was.
         self._deliveries.observe(name, now.delivery if now else None, now.delivery_names if now else None)
+        put(self._read, name, now)
         if before:
             take_out(self._by_default, before.default, name)
             for target in before.targets.values():
                 take_out(self._by_target, target, name)
         if now:
-            self._read[name] = now
             self._by_default[now.default].add(name)
             for target in now.targets.values():
                 self._by_target[target].add(name)

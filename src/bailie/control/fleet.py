@@ -11,12 +11,14 @@ from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
+from bailie.api.kinds import POD
 from bailie.control.agent_port import EvictCommand, UnloadCommand
 from bailie.lifecycle.copies import CopyState, next_state, report_of
 from bailie.wellknown.versions import server_name_of
 
 if TYPE_CHECKING:
     from bailie.control.agent_port import Agents, Command, ConnectedReplica, LoadCommand, ModelReport
+    from bailie.control.object_fence import ObjectFence
     from bailie.placement import ReplicaId, VersionId
 
 AWAY_SECONDS = 3.0
@@ -91,8 +93,9 @@ class Fleet:
     `take_touched`; `crowded` are the replicas whose agents need to know of uses.
     """
 
-    def __init__(self, agents: Agents) -> None:
+    def __init__(self, agents: Agents, fence: ObjectFence) -> None:
         self._agents = agents
+        self._fence = fence
         self._now = 0.0
         self._away_since: dict[ReplicaId, float] = {}
         self._assumed: dict[ReplicaId, dict[CopyId, _Assumption]] = {}
@@ -112,17 +115,23 @@ class Fleet:
         self._now = now
         present = self._agents.replicas()
         for key in self.replicas.keys() | present.keys():
-            before, seen = self.replicas.get(key), self._seen(key, present.get(key))
-            if seen is None:
-                del self.replicas[key], self._away_since[key]
-                self._refresh(key, {})
-                self._used.pop(key, None)
-            elif seen is not before or self._is_overdue(key):
-                self.replicas[key] = seen
-                self._refresh(key, self._copies_of(key, seen))
-                if before is not None and _place(before) != _place(seen):
-                    self._touch(key)
-                self._weigh(key)
+            with self._fence.alone("reports", POD.kind, str(key)):
+                self._take(key, present.get(key))
+
+    def _take(self, key: ReplicaId, present: ConnectedReplica | None) -> None:
+        """Takes over the newest report of a replica, None where its agent is away."""
+        before, seen = self.replicas.get(key), self._seen(key, present)
+        if seen is None:
+            del self.replicas[key], self._away_since[key]
+            self._refresh(key, {})
+            self._used.pop(key, None)
+        elif seen is not before or self._is_overdue(key):
+            copies = self._copies_of(key, seen)
+            self.replicas[key] = seen
+            self._refresh(key, copies)
+            if before is not None and _place(before) != _place(seen):
+                self._touch(key)
+            self._weigh(key)
 
     def take_touched(self) -> set[str]:
         """Returns the names of the models whose copies have changed since the last call."""

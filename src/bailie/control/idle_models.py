@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from bailie.api.kinds import MODEL
 from bailie.lifecycle.copies import CopyState
 from bailie.lifecycle.scaling import IdleFacts
 from bailie.scaling.idle import IdleClock
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from bailie.control.fleet import ModelCopy
+    from bailie.control.object_fence import ObjectFence
     from bailie.control.scaling_rules import IdleRules
     from bailie.control.wanted_models import WantedModel
     from bailie.scaling import Sample
@@ -49,7 +51,8 @@ class MemoryOrders:
 class IdleModels:
     """The Models with the annotation, by name."""
 
-    def __init__(self) -> None:
+    def __init__(self, fence: ObjectFence) -> None:
+        self._fence = fence
         self._now = 0.0
         self._idle: dict[str, _Idle] = {}
         self._refused: dict[str, IdleFacts] = {}
@@ -89,14 +92,15 @@ class IdleModels:
         self._now = now
         orders = MemoryOrders()
         for name, each in self._idle.items():
-            if each.clock.take(now, samples.get(name), woken=each.woken):
-                if each.slept:
-                    # All of them: the one that the request woke would else have all requests for itself.
-                    orders.awaited.extend(_in(CopyState.EVICTED, copies(name)))
-                each.slept = each.woken = False
-            elif each.clock.idle(now) >= each.rules.seconds and now - each.told_at >= AGAIN_SECONDS:
-                orders.idle.extend(filter(may_wait, _in(CopyState.LOADED, copies(name))))
-                each.told_at = now
+            with self._fence.alone("idle time", MODEL.kind, name):
+                if each.clock.take(now, samples.get(name), woken=each.woken):
+                    if each.slept:
+                        # All of them: the one that the request woke would else have all requests for itself.
+                        orders.awaited.extend(_in(CopyState.EVICTED, copies(name)))
+                    each.slept = each.woken = False
+                elif each.clock.idle(now) >= each.rules.seconds and now - each.told_at >= AGAIN_SECONDS:
+                    orders.idle.extend(filter(may_wait, _in(CopyState.LOADED, copies(name))))
+                    each.told_at = now
         return orders
 
     def used_at(self, name: str) -> float | None:

@@ -42,6 +42,10 @@ if TYPE_CHECKING:
     from bailie.scaling import Sample
 
 
+_TAKEN_OVER = "take-over"
+"""The step that takes a Model over that is new, changed or gone."""
+
+
 def wanted_versions(fence: ObjectFence, sinks: SinkRule = EVERY_SINK) -> WantedObjects[WantedModel]:
     """Returns the reader of Models and Pipelines; `sinks` are those where payloads may go."""
     parse = fence.around(partial(_parsed, sinks), _unread)
@@ -73,16 +77,21 @@ class ModelSubjects:
     routes: Routes
     decisions: DecisionLog
     models: WantedObjects[WantedModel]
+    fence: ObjectFence
     numbers: VersionNumbers = field(default_factory=VersionNumbers)
     failures: LoadFailures = field(default_factory=LoadFailures)
     copies: dict[str, tuple[ModelCopy, ...]] = field(default_factory=dict)
     facts: dict[str, ModelFacts] = field(default_factory=dict)
-    scaling: ScaledModels = field(default_factory=ScaledModels)
-    idle: IdleModels = field(default_factory=IdleModels)
+    scaling: ScaledModels = field(init=False)
+    idle: IdleModels = field(init=False)
     sleeps: dict[str, Sleep] = field(default_factory=dict)
     """The Models that sleep with their Servers, and those that a request has woken, until they answer: as
     `sleeping_servers` decides."""
     _sentences: Sentences = field(default_factory=Sentences)
+
+    def __post_init__(self) -> None:
+        """Makes the parts that work behind the same fence."""
+        self.scaling, self.idle = ScaledModels(self.fence), IdleModels(self.fence)
 
     def route_name(self, name: str) -> str:
         """Returns the Model's own name: callers ask for that."""
@@ -92,16 +101,19 @@ class ModelSubjects:
         """Takes over the Models, as `subjects.SubjectKind` says."""
         changed: set[str] = set()
         yield from self.models.read(self.manifests(), changed)
+        changed |= self.fence.again(_TAKEN_OVER, self.kind)
         for name in changed:
-            put(self.models.wanted, name, self.scaling.observe(name, self.models.wanted.get(name)))
-            self.idle.observe(name, self.models.wanted.get(name))
+            with self.fence.alone(_TAKEN_OVER, self.kind, name):
+                put(self.models.wanted, name, self.scaling.observe(name, self.models.wanted.get(name)))
+                self.idle.observe(name, self.models.wanted.get(name))
         dirty |= {Subject(self.kind, name) for name in changed}
 
     def scale(self, now: float, samples: Mapping[str, Sample]) -> set[Subject]:
         """Lets the replicas of Models follow the samples; returns the Models with another number or words."""
         replicas, told = self.scaling.decide(now, samples, self._answering)
         for name, number in replicas.items():
-            self.models.wanted[name] = replace(self.models.wanted[name], scaled=number)
+            with self.fence.alone("number", self.kind, name):
+                self.models.wanted[name] = replace(self.models.wanted[name], scaled=number)
         return {Subject(self.kind, name) for name in replicas.keys() | told}
 
     def memory_orders(self, now: float, samples: Mapping[str, Sample]) -> MemoryOrders:
@@ -118,7 +130,8 @@ class ModelSubjects:
         if not self.scaling.read(runtimes):
             return set()
         for name, wanted in self.models.wanted.items():
-            put(self.models.wanted, name, self.scaling.observe(name, wanted))
+            with self.fence.alone(_TAKEN_OVER, self.kind, name):
+                put(self.models.wanted, name, self.scaling.observe(name, wanted))
         return {Subject(self.kind, name) for name, each in self.models.wanted.items() if each.scaling}
 
     def _answering(self, name: str) -> int:

@@ -1,8 +1,10 @@
-"""The fence around each object: a mistake of Bailie's own about one object refuses that object alone.
+"""The fence around each object: a mistake of Bailie's own about one object harms that object alone.
 
-Kept by the engine, and put around each function that reads one object or makes one subject's route. A read
-that raises becomes a value like that for a mistake in the spec, so the version that answers goes on. Without
-the fence the exception would end each pass, and with it the placement of all objects of the namespace.
+Kept by the engine, and put around each function that reads one object, and around each step that a pass takes
+for one object. A read that raises becomes a value like that for a mistake in the spec, so the version that
+answers goes on. A step that raises leaves the object as it was, and the next pass takes the step again.
+Without the fence the exception would end each pass, and with it the placement of all objects of the
+namespace.
 """
 
 from __future__ import annotations
@@ -11,15 +13,16 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from bailie.api.problems import Problem
 from bailie.control.notices import Notice
-from bailie.control.subjects import put
+from bailie.control.subjects import Subject
 from bailie.lifecycle.words import UNREADABLE
 from bailie.scope.central import oldest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
+    from types import TracebackType
 
     from bailie.control.notices import Notify
-    from bailie.control.subjects import Contribution, FactsByKind, KnownRoutes, Objects, Subject, SubjectKind
+    from bailie.control.subjects import FactsByKind, KnownRoutes, Objects, SubjectKind
 
     Manifest = Mapping[str, Any]
     SubjectFactory = Callable[[Objects, KnownRoutes, FactsByKind, "ObjectFence"], SubjectKind]
@@ -32,13 +35,50 @@ MOST_TOLD = 1_000
 
 
 class ObjectFence:
-    """Tells of each exception once per generation of its object, with the traceback."""
+    """Tells of each exception once, with the traceback: of a read once per generation of its object, of a
+    step until the step has been taken."""
 
     def __init__(self, notify: Notify) -> None:
         self._notify = notify
         self._told: dict[tuple[object, ...], None] = {}
-        self.failing: set[Subject] = set()
-        """The subjects whose route could not be made: each pass tries them again."""
+        self._failing: dict[tuple[str, str], set[str]] = {}
+        """The names of the objects at which a step raised in this pass, by step and kind."""
+        self._again: Mapping[tuple[str, str], set[str]] = {}
+        """The same of the pass before."""
+
+    def begin(self) -> None:
+        """Begins a pass."""
+        self._again, self._failing = self._failing, {}
+
+    @property
+    def failing(self) -> set[Subject]:
+        """The subjects at which a step of this pass raised: the next pass looks at them again."""
+        found = self._failing.items()
+        return {Subject(kind, name) for (_, kind), names in found for name in names}
+
+    def again(self, step: str, kind: str) -> set[str]:
+        """Returns the names of the objects at which a step raised in the pass before."""
+        return self._again.get((step, kind), set())
+
+    def alone(self, step: str, kind: str, name: str) -> _FencedStep:
+        """Returns a context that ends where a step raises for an object, as if the step had been taken.
+
+        `step` says what is done, for the log.
+        """
+        return _FencedStep(self, (step, kind, name))
+
+    def taken(self, key: tuple[str, str, str]) -> None:
+        """Notes that a step has been taken for an object."""
+        if self._told:
+            self._told.pop(key, None)
+
+    def raised(self, key: tuple[str, str, str], error: Exception) -> None:
+        """Notes, and tells, that a step raised for an object."""
+        step, kind, name = key
+        self._failing.setdefault((step, kind), set()).add(name)
+        if self._is_news(key):
+            said = {"kind": kind, "name": name, "step": step, "exc_info": error}
+            self._notify(Notice("object left as it was", said, warning=True))
 
     def around(
         self, read: Callable[[Manifest], _T], otherwise: Callable[[Manifest, Problem], _T]
@@ -66,35 +106,48 @@ class ObjectFence:
             return read(())
         return self.around(lambda manifest: read((manifest,)), lambda *_: before)(counts)
 
-    def contribute(
-        self, kind: SubjectKind, subject: Subject, contributions: dict[Subject, Contribution]
-    ) -> bool:
-        """Brings the subject's part of `contributions` up to date.
-
-        Returns False where that raises: then the part, and the route with it, stay as they were.
-        """
-        try:
-            found = kind.contribute(subject.name, contributions)
-        except Exception as error:
-            if subject not in self.failing:
-                self.failing.add(subject)
-                said = {"kind": subject.kind, "name": subject.name, "exc_info": error}
-                self._notify(Notice("route not made", said, warning=True))
-            return False
-        self.failing.discard(subject)
-        put(contributions, subject, found)
-        return True
-
     def _tell(self, manifest: Manifest, error: Exception) -> None:
         metadata = manifest["metadata"]
         key = (manifest["kind"], metadata.get("uid"), metadata.get("generation"), type(error))
+        if self._is_news(key):
+            said = {
+                "kind": manifest["kind"],
+                "name": metadata["name"],
+                "generation": metadata.get("generation"),
+            }
+            self._notify(Notice("object not read", {**said, "exc_info": error}, warning=True))
+
+    def _is_news(self, key: tuple[object, ...]) -> bool:
+        """Says whether an exception was not told yet, and remembers it as told."""
         if key in self._told:
-            return
+            return False
         self._told[key] = None
         if len(self._told) > MOST_TOLD:
             del self._told[next(iter(self._told))]
-        said = {"kind": manifest["kind"], "name": metadata["name"], "generation": metadata.get("generation")}
-        self._notify(Notice("object not read", {**said, "exc_info": error}, warning=True))
+        return True
+
+
+class _FencedStep:
+    """The context of one step for one object."""
+
+    __slots__ = ("_fence", "_key")
+
+    def __init__(self, fence: ObjectFence, key: tuple[str, str, str]) -> None:
+        self._fence, self._key = fence, key
+
+    def __enter__(self) -> None:
+        """Does nothing."""
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool:
+        """Keeps an exception; what ends the process or the pass goes on."""
+        if error is None:
+            self._fence.taken(self._key)
+        elif isinstance(error, Exception):
+            self._fence.raised(self._key, error)
+            return True
+        return False
 
 
 def unreadable(kind: str, error: Exception) -> Problem:

@@ -33,6 +33,10 @@ if TYPE_CHECKING:
     from bailie.lifecycle.signature import Signature, SignatureFindings
 
 
+_INDEXED = "index"
+"""The step that takes a Pipeline over that is new, changed or gone."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Graph:
     """The steps of a Pipeline, and the edges between their models; None where the graph has mistakes."""
@@ -48,6 +52,7 @@ class PipelineSubjects:
 
     def __init__(self, objects: Objects, routes: KnownRoutes, facts: FactsByKind, fence: ObjectFence) -> None:
         self._objects = objects
+        self._fence = fence
         self._routes = routes
         self._models: Mapping[str, ModelFacts] = facts[MODEL.kind]
         parse = fence.around(_graph_of, lambda manifest, _: _Graph(_steps_of(manifest), None))
@@ -64,9 +69,11 @@ class PipelineSubjects:
         """Takes over the Pipelines, as `subjects.SubjectKind` says."""
         changed: set[str] = set()
         yield from self._graphs.read(self._objects(PIPELINE), changed)
+        changed |= self._fence.again(_INDEXED, self.kind)
         for name in changed:
-            graph = self._graphs.wanted.get(name)
-            self._index(name, graph.steps if graph else ())
+            with self._fence.alone(_INDEXED, self.kind, name):
+                graph = self._graphs.wanted.get(name)
+                self._index(name, graph.steps if graph else ())
         dirty |= {Subject(self.kind, name) for name in changed}
 
     def affected(self, dirty: AbstractSet[Subject]) -> Iterable[Subject]:

@@ -25,6 +25,8 @@ from bailie.wellknown.names import PIPELINE_CAPABILITY, PIPELINE_ENDING, PIPELIN
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable, Iterator, Mapping
 
+    from bailie.control.object_fence import ObjectFence
+
     Manifest = Mapping[str, Any]
 
 OTHERS = "bailie.io/others"
@@ -44,7 +46,8 @@ class PipelineVersions:
     leader decides the same, and versions that answer already go on.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, fence: ObjectFence) -> None:
+        self._read_by = fence.around(_read_by, lambda *_: ())
         self._named: dict[str, tuple[Manifest, Manifest]] = {}
         self._reads: dict[str, tuple[str, ...]] = {}
         self._cycles: dict[str, str] = {}
@@ -78,7 +81,7 @@ class PipelineVersions:
         changed = [
             name for name, each in present.items() if name not in before or before[name][0] is not each
         ]
-        news = {name: _read_by(present[name]) for name in changed}
+        news = {name: self._read_by(present[name]) for name in changed}
         gone = [name for name in self._reads if name not in present]
         if gone or any(self._reads.get(name, ()) != reads for name, reads in news.items()):
             for name, reads in (*news.items(), *((name, ()) for name in gone)):

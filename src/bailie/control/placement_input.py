@@ -11,6 +11,7 @@ from collections import defaultdict
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from bailie.api.kinds import SERVER
 from bailie.api.server import MOST_REPLICAS
 from bailie.api.server import Server as ServerResource
 from bailie.control.wanted_models import demand_of
@@ -33,6 +34,7 @@ class ServerBook:
     """The Servers of the namespace as placement sees them, made again only where something changed."""
 
     def __init__(self, fence: ObjectFence) -> None:
+        self._fence = fence
         self._ordinals = fence.around(_wanted_ordinals, lambda manifest, _: _told_ordinals(manifest))
         self._parsed: dict[str, tuple[Mapping[str, Any], range]] = {}
         self._made: dict[str, tuple[range, list[FleetReplica], Server]] = {}
@@ -59,7 +61,12 @@ class ServerBook:
         for key in sorted(replicas):
             grouped[key.server].append(replicas[key])
         names = sorted(wanted.keys() | grouped.keys())
-        self._made = {name: self._make(name, wanted.get(name, range(0)), grouped[name]) for name in names}
+        before, self._made = self._made, {}
+        for name in names:
+            if name in before:
+                self._made[name] = before[name]
+            with self._fence.alone("replicas", SERVER.kind, name):
+                self._made[name] = self._make(name, wanted.get(name, range(0)), grouped[name])
         return tuple(server for _, _, server in self._made.values())
 
     def _make(

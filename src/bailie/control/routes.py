@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from bailie.api.collector import Collector
     from bailie.control.fallback import FallbackNames
     from bailie.control.fleet import CopyId, Fleet, FleetReplica, ModelCopy
+    from bailie.control.object_fence import ObjectFence
     from bailie.control.subjects import Subject
     from bailie.lifecycle.rollout import Choice
     from bailie.placement import ReplicaId
@@ -52,7 +53,8 @@ class RouteDecision:
 class Routes:
     """The routes of the namespace between two passes. A pass begins with `observe`."""
 
-    def __init__(self, namespace: str, publisher: Publisher) -> None:
+    def __init__(self, namespace: str, publisher: Publisher, fence: ObjectFence) -> None:
+        self._fence = fence
         self._namespace = namespace
         self._publisher = publisher
         self._names = RouteNames()
@@ -181,10 +183,13 @@ class Routes:
         `changes` has the route's name and the new contribution, None for no route, of each changed subject.
         """
         first, present = self._revision == 0, self._present(fleet)
-        parts = {subject: (name, self.fallback.part(each)) for subject, (name, each) in changes.items()}
-        for subject, (name, each) in parts.items():
-            entry = self.fallback.entry(each, entry_of(each, present))
-            self._names.put(subject, name, entry, each.takes_over if each else "")
+        parts: dict[Subject, Contribution | None] = {}
+        for subject, (name, contribution) in changes.items():
+            with self._fence.alone("entry", *subject):
+                each = self.fallback.part(contribution)
+                entry = self.fallback.entry(each, entry_of(each, present))
+                self._names.put(subject, name, entry, each.takes_over if each else "")
+                parts[subject] = each
         traced, self._published_collector = self._published_collector, self.collector
         if self._names.settle() or first or traced != self.collector:
             entries, mirrors = map(MappingProxyType, (self._names.entries, self._names.mirrors))
@@ -196,8 +201,8 @@ class Routes:
         if first:
             # Before `_note`, which takes the copies that our own routes lead to out of the departures again.
             self._begin(fleet)
-        for subject, (_, contribution) in parts.items():
-            self._note(subject, contribution or _NOTHING)
+        for subject, part in parts.items():
+            self._note(subject, part or _NOTHING)
         self._forget(fleet.copies.keys())
 
     def _begin(self, fleet: Fleet) -> None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
+from bailie.api.kinds import MODEL
 from bailie.api.seldon_config import ScalingConfig
 from bailie.api.texts import counted
 from bailie.lifecycle.scaling import ScalingFacts
@@ -20,6 +21,7 @@ from bailie.scope.central import oldest
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
+    from bailie.control.object_fence import ObjectFence
     from bailie.control.scaling_rules import ScalingRules
     from bailie.control.wanted_models import WantedModel
     from bailie.scaling import Decision, Reason, Sample
@@ -42,7 +44,8 @@ class _Scaled:
 class ScaledModels:
     """The Models that scale, by name."""
 
-    def __init__(self) -> None:
+    def __init__(self, fence: ObjectFence) -> None:
+        self._fence = fence
         self._for_all = False
         self._now = 0.0
         self._scaled: dict[str, _Scaled] = {}
@@ -104,18 +107,19 @@ class ScaledModels:
         changed: dict[str, int] = {}
         told: set[str] = set()
         for name, each in self._scaled.items():
-            before, sample, rules = each.scaler.replicas, samples.get(name), each.rules
-            resting = each.scaler.rest(now, sample, bounds=rules.bounds, targets=rules.targets)
-            if resting and resting.reason.value == each.told.reason:
-                continue
-            each.newest = decision = each.scaler.decide(
-                now, sample, bounds=rules.bounds, targets=rules.targets, ready=ready(name)
-            )
-            if decision.replicas != before:
-                changed[name] = decision.replicas
-            if _is_news(each, decision, now):
-                each.told, each.told_at = _facts(decision), now
-                told.add(name)
+            with self._fence.alone("scaling", MODEL.kind, name):
+                before, sample, rules = each.scaler.replicas, samples.get(name), each.rules
+                resting = each.scaler.rest(now, sample, bounds=rules.bounds, targets=rules.targets)
+                if resting and resting.reason.value == each.told.reason:
+                    continue
+                each.newest = decision = each.scaler.decide(
+                    now, sample, bounds=rules.bounds, targets=rules.targets, ready=ready(name)
+                )
+                if decision.replicas != before:
+                    changed[name] = decision.replicas
+                if _is_news(each, decision, now):
+                    each.told, each.told_at = _facts(decision), now
+                    told.add(name)
         return changed, told
 
     def facts(self, name: str) -> ScalingFacts | None:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from math import inf
 from typing import TYPE_CHECKING, Any
 
+from bailie.api.kinds import SERVER
 from bailie.control.server_rules import ServersSwitch, server_rules, slept, switch_of, unread_rules
 from bailie.control.wanted_objects import object_mark
 from bailie.placement.resizing import ResizingTrial
@@ -61,6 +62,7 @@ class SleepNeeds:
     awaited: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
+_SCALING = "scaling"
 _NO_NEEDS = SleepNeeds()
 
 
@@ -97,11 +99,12 @@ class ScaledServers:
         self._read = {}
         for manifest in servers:
             name = manifest["metadata"]["name"]
-            seen = known.get(name, (None, None))
-            mark = seen[1] if seen[0] is manifest else object_mark(manifest["metadata"])
-            self._read[name] = (manifest, mark)
-            if mark != seen[1]:
-                self._take(name, self._rules(manifest), int(manifest["metadata"].get("generation") or 0))
+            with self._fence.alone("scaling rules", SERVER.kind, name):
+                seen = known.get(name, (None, None))
+                mark = seen[1] if seen[0] is manifest else object_mark(manifest["metadata"])
+                if mark != seen[1]:
+                    self._take(name, self._rules(manifest), int(manifest["metadata"].get("generation") or 0))
+                self._read[name] = (manifest, mark)
         for name in self._scaled.keys() - self._read.keys():
             del self._scaled[name]
 
@@ -135,17 +138,19 @@ class ScaledServers:
         following: dict[str, Server] = {}
         for name, server in servers.items():
             each = self._scaled[name]
-            if each.rules.refused is None:
-                following[name] = server
-                each.scaler.observe(now, _absent(server))
-            else:
-                each.told = _refused(each, server, *each.rules.refused)
+            with self._fence.alone("readiness", SERVER.kind, name):
+                if each.rules.refused is None:
+                    each.scaler.observe(now, _absent(server))
+                    following[name] = server
+                else:
+                    each.told = _refused(each, server, *each.rules.refused)
         wait = self._wait(now, snapshot, plan)
         if following and wait <= 0:
             yield from self._try(now, following, snapshot, plan)
         else:
             for name, server in following.items():
-                self._decide(now, self._scaled[name], server)
+                with self._fence.alone(_SCALING, SERVER.kind, name):
+                    self._decide(now, self._scaled[name], server)
         ends = [self._scaled[name].scaler.due(now) for name in following]
         self._due = min(ends + [now + wait] * (wait > 0 and bool(ends)), default=inf)
 
@@ -169,19 +174,27 @@ class ScaledServers:
             if not self._scaled[name].scaler.late(now):
                 trial.resize(name, server.wanted_replicas)
         for name, server in sorted(following.items()):
-            each = self._scaled[name]
-            bounds, before = each.rules.bounds, each.need.replicas if each.need else server.wanted_replicas
-            each.need = None
-            if server.replicas and server.wanted_replicas:
-                need = yield from trial.need(name, bounds.least, bounds.most, before)
-                each.need = need if self._switch.packs else _unpacked(need, server, snapshot, plan)
-                if self._switch.keeps:
-                    least = max(each.need.replicas, server.wanted_replicas)
-                    each.need = replace(each.need, replicas=least)
-            decision = self._decide(now, each, server)
-            if decision.replicas != server.wanted_replicas:
-                trial.resize(name, decision.replicas)
+            with self._fence.alone(_SCALING, SERVER.kind, name):
+                yield from self._find_need(trial, server, snapshot, plan)
+                decision = self._decide(now, self._scaled[name], server)
+                if decision.replicas != server.wanted_replicas:
+                    trial.resize(name, decision.replicas)
         self._tried, self._tried_at, self._waited = (snapshot, plan), now, _waiting(plan)
+
+    def _find_need(
+        self, trial: ResizingTrial, server: Server, snapshot: Snapshot, plan: Plan
+    ) -> Generator[None, None, None]:
+        """Asks placement how many replicas a Server needs; of one without replicas it is not known."""
+        each = self._scaled[server.name]
+        bounds, before = each.rules.bounds, each.need.replicas if each.need else server.wanted_replicas
+        each.need = None
+        if not server.replicas or not server.wanted_replicas:
+            return
+        need = yield from trial.need(server.name, bounds.least, bounds.most, before)
+        each.need = need if self._switch.packs else _unpacked(need, server, snapshot, plan)
+        if self._switch.keeps:
+            least = max(each.need.replicas, server.wanted_replicas)
+            each.need = replace(each.need, replicas=least)
 
     def _decide(self, now: float, each: _ScaledServer, server: Server) -> Decision[ServerReason]:
         state = ServerState(

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
-from bailie.api.kinds import EXPERIMENT
+from bailie.api.kinds import EXPERIMENT, MODEL
 from bailie.control.awaited_servers import Asking, AwaitedServers, ServerWaits
 from bailie.control.scaled_servers import SleepNeeds
 from bailie.control.sleeping_servers import Sight, SleepingServers
@@ -36,12 +36,12 @@ class SleepLook:
     """The Servers and Models that sleep, as each pass finds them; `sleeping` decides which."""
 
     def __init__(self, models: ModelSubjects, routes: Routes, publisher: Publisher, objects: Objects) -> None:
-        self.sleeping = SleepingServers(models.sleeps)
+        self.sleeping = SleepingServers(models.fence, models.sleeps)
         self._models = models
         self._routes = routes
         self._publisher = publisher
         self._objects = objects
-        self._awaited = AwaitedServers()
+        self._awaited = AwaitedServers(models.fence)
         self.waiting = ServerWaits()
         """The Models that wait for these Servers, as of the last `needs`."""
         self._now = 0.0
@@ -62,7 +62,7 @@ class SleepLook:
         if falling:
             # A Model may have got a place there by this very pass.
             given = (each for each in plan.assignments.values() if each.server in falling)
-            falling -= {each.server for each in given if not self._gives_up(each.demand.version)}
+            falling -= {each.server for each in given if not self._is_given_up(each.demand.version)}
         needless = {name for name in falling if self._left(key for key in keys if key.server == name)}
         self.waiting = self._waiting(rules, plan)
         return SleepNeeds(needless=needless, awaited=self.waiting.servers)
@@ -77,7 +77,7 @@ class SleepLook:
                 version: demand
                 for version, demand in found
                 # A version that was changed since the plan is placed first.
-                if demand is not None and demand.version == version and not self._gives_up(version)
+                if demand is not None and demand.version == version and not self._is_given_up(version)
             }
         homes = {name: each.server for name, each in self._models.sleeps.items() if each.woken}
         return self._awaited.of(self._now, Asking(rules=rules, plan=plan, demands=demands, homes=homes))
@@ -95,9 +95,11 @@ class SleepLook:
             return False
         return not any(each.state.serves for each in self._models.fleet.of_model(version.model))
 
-    def _is_given_up(self, name: str) -> bool:
-        wanted = self._models.models.wanted.get(name)
-        return wanted is not None and self._gives_up(wanted.version)
+    def _is_given_up(self, version: VersionId) -> bool:
+        """The same; no where that raises, so that the Model keeps its Server awake."""
+        with self._models.fence.alone("failed loads", MODEL.kind, version.model):
+            return self._gives_up(version)
+        return False
 
     def _left(self, replicas: Iterable[ReplicaId]) -> bool:
         routes = self._routes
@@ -107,26 +109,34 @@ class SleepLook:
         models, here = self._models, defaultdict[str, set[str]](set)
         for server in rules:
             copies_there = models.fleet.on_server(server)
-            kept = (each.id.version.model for each in copies_there if each.state.keeps)
-            here[server] |= {name for name in kept if not self._is_given_up(name)}
+            kept = {each.id.version.model for each in copies_there if each.state.keeps}
+            wanted = {name: models.models.wanted.get(name) for name in kept}
+            here[server] |= {
+                name for name, each in wanted.items() if not each or not self._is_given_up(each.version)
+            }
         for version, place in plan.assignments.items():
             asleep = self.sleeping.keeps(version.model)
-            if place.server in rules and not asleep and not self._gives_up(version):
+            if place.server in rules and not asleep and not self._is_given_up(version):
                 here[place.server].add(version.model)
-        copies = {name: models.fleet.of_model(name) for name in set().union(*here.values(), models.sleeps)}
+        quiet, loaded, ended = set[str](), set[str](), set[str]()
+        for name in set().union(*here.values(), models.sleeps):
+            with models.fence.alone("sight", MODEL.kind, name):
+                found, sleep = models.fleet.of_model(name), models.sleeps.get(name)
+                if models.idle.sleeps(name, found):
+                    quiet.add(name)
+                if any(_stays(each) and each.state is CopyState.LOADED for each in found):
+                    loaded.add(name)
+                if sleep and sleep.woken and _ended(models, name):
+                    ended.add(name)
         return Sight(
             wall=wall,
             wanted=models.models.wanted,
             number=lambda wanted: _number(models, wanted),
             here=here,
             used=models.idle.used_at,
-            quiet={name for name, found in copies.items() if models.idle.sleeps(name, found)},
-            loaded={
-                name
-                for name, found in copies.items()
-                if any(_stays(e) and e.state is CopyState.LOADED for e in found)
-            },
-            ended={name for name, each in models.sleeps.items() if each.woken and _ended(models, name)},
+            quiet=quiet,
+            loaded=loaded,
+            ended=ended,
             shared=set(_named(self._objects(EXPERIMENT))),
             waits=self._waiting(rules, plan).servers.keys(),
             kept=self._publisher.kept,

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from math import inf
 from typing import TYPE_CHECKING
 
+from bailie.api.kinds import MODEL, SERVER
 from bailie.routing.table import Asleep
 from bailie.wellknown.versions import server_name_of
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from collections.abc import Set as AbstractSet
 
+    from bailie.control.object_fence import ObjectFence
     from bailie.control.server_rules import SleepRule
     from bailie.control.wanted_models import WantedModel
 
@@ -83,7 +85,8 @@ class Sight:
 class SleepingServers:
     """The Servers that may sleep, by name. `observe`, once in each pass."""
 
-    sleeps: dict[str, Sleep] = field(default_factory=dict)
+    fence: ObjectFence
+    sleeps: dict[str, Sleep]
     """By Model."""
     falling: set[str] = field(default_factory=set)
     """The Servers with replicas that none of their Models needs any more."""
@@ -109,7 +112,8 @@ class SleepingServers:
         self._take_over(rules, sight)
         self._wake(now, rules, sight)
         for name, rule in rules.items():
-            self._fall(now, name, rule, sight)
+            with self.fence.alone("sleep", SERVER.kind, name):
+                self._fall(now, name, rule, sight)
         for gone in self._free_since.keys() - rules.keys():
             del self._free_since[gone]
         self._due = {name: due for name, due in self._due.items() if name in self._free_since}
@@ -121,31 +125,33 @@ class SleepingServers:
         """Takes over the Models that sleep by their statuses, as a leader before has left them."""
         new, self._known = sight.wanted.keys() - self._known, set(sight.wanted)
         for name in new:
-            wanted = sight.wanted[name]
-            before = wanted.slept
-            known = before is not None and before.server in rules and wanted.replicas
-            if before is not None and known and not any(name in each for each in sight.here.values()):
-                found = _sleep(wanted, before.server, sight, self._asked, since=before.since)
-                found.asked_from = before.since - SLACK_SECONDS
-                self.sleeps[name] = found
+            with self.fence.alone("sleep", MODEL.kind, name):
+                wanted = sight.wanted[name]
+                before = wanted.slept
+                known = before is not None and before.server in rules and wanted.replicas
+                if before is not None and known and not any(name in each for each in sight.here.values()):
+                    found = _sleep(wanted, before.server, sight, self._asked, since=before.since)
+                    found.asked_from = before.since - SLACK_SECONDS
+                    self.sleeps[name] = found
 
     def _wake(self, now: float, rules: Mapping[str, SleepRule], sight: Sight) -> None:
         """Wakes the Models that are asked for, or may not sleep; forgets the sleeps that are over."""
         for name, each in list(self.sleeps.items()):
-            wanted, may_sleep = sight.wanted.get(name), each.server in rules
-            over = each.woken and (name in sight.ended or now - each.woken_at >= WAKE_SECONDS)
-            same = wanted is not None and wanted.replicas and wanted.identity == each.identity
-            if over or not same or not may_sleep:
-                del self.sleeps[name]
-            elif not each.woken and (
-                each.entry in sight.kept
-                or self._asked.get(each.entry.name, -1) >= each.asked_from
-                # A request was on its way to the agent when the routes changed.
-                or name in sight.loaded
-                or name in sight.shared
-                or sight.used(name) is None
-            ):
-                each.woken_at = now
+            with self.fence.alone("wake", MODEL.kind, name):
+                wanted, may_sleep = sight.wanted.get(name), each.server in rules
+                over = each.woken and (name in sight.ended or now - each.woken_at >= WAKE_SECONDS)
+                same = wanted is not None and wanted.replicas and wanted.identity == each.identity
+                if over or not same or not may_sleep:
+                    del self.sleeps[name]
+                elif not each.woken and (
+                    each.entry in sight.kept
+                    or self._asked.get(each.entry.name, -1) >= each.asked_from
+                    # A request was on its way to the agent when the routes changed.
+                    or name in sight.loaded
+                    or name in sight.shared
+                    or sight.used(name) is None
+                ):
+                    each.woken_at = now
 
     def _fall(self, now: float, server: str, rule: SleepRule, sight: Sight) -> None:
         """Lets the Models of a Server sleep, which has been quiet for long enough."""

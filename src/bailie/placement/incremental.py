@@ -9,6 +9,8 @@ on that server alone, so its answer holds until its own state is another.
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from itertools import chain
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
@@ -21,7 +23,7 @@ from bailie.placement.scorers import seat_key
 from bailie.placement.snapshot import ReplicaId, Snapshot
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterable
+    from collections.abc import Generator, Iterable, Mapping
 
     from bailie.placement.ledger import Signature
     from bailie.placement.plan import Difference
@@ -40,6 +42,14 @@ _T = TypeVar("_T")
 _NOTHING = _Model(None, ())
 _Refusals = tuple[Refusal, ...]
 _Free = tuple["Server", tuple[int, ...]]
+Alone = Callable[[str, str], AbstractContextManager[None, bool | None]]
+"""Returns the context of a step of placement, by its name, for one model. Where the step raises, the context
+may keep the exception: then the model keeps the decision before, all others are placed, and the next `decide`
+tries again."""
+
+
+def _unfenced(_step: str, _model: str) -> AbstractContextManager[None]:
+    return nullcontext()
 
 
 class Planner:
@@ -48,7 +58,8 @@ class Planner:
     `decide` must run to its end or be run again.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, alone: Alone = _unfenced) -> None:
+        self._alone = alone
         self._ledger = Ledger()
         self._models: dict[str, _Model] = {}
         self._on_server: dict[str, set[str]] = defaultdict(set)
@@ -137,7 +148,7 @@ class Planner:
             finally:
                 for each in taken:
                     self._ledger.give_back(each)
-            self._due = False
+            self._due = bool(self._stale)
         changed, self._changed = self._changed, set()
         if changed:
             self._plan = None
@@ -145,19 +156,22 @@ class Planner:
 
     def _settle(self) -> Generator[None, None, None]:
         """Finds the models whose place has come to depend on others, and those whose place no longer does."""
-        for count, name in enumerate(sorted(self._stale), start=1):
-            demand = self._models.get(name, _NOTHING).demand
-            self._drop_former(name, demand)
-            found = self._settled(demand) if demand else None
-            if demand and found is None:
-                self._open.add(name)
-            else:
-                self._open.discard(name)
-            if found:
-                self._note(found.demand, found, None)
+        stale, failed = sorted(self._stale), set(self._stale)
+        for count, name in enumerate(stale, start=1):
+            with self._alone("home", name):
+                demand = self._models.get(name, _NOTHING).demand
+                found = self._settled(demand) if demand else None
+                self._drop_former(name, demand)
+                if demand and found is None:
+                    self._open.add(name)
+                else:
+                    self._open.discard(name)
+                if found:
+                    self._note(found.demand, found, None)
+                failed.discard(name)
             if count % SLICE == 0:
                 yield
-        self._stale.clear()
+        self._stale = failed
 
     def _drop_former(self, name: str, demand: Demand | None) -> None:
         """Forgets the decision about a version that is not wanted any more."""
@@ -193,10 +207,12 @@ class Planner:
         demands = sorted((self._demand(name) for name in self._open), key=lambda demand: demand.version)
         found: dict[str, Assignment | None] = {}
         for count, demand in enumerate(demands, start=1):
-            assigned = found[demand.version.model] = assign(self._ledger, demand)
-            if assigned:
-                self._ledger.take(assigned)
-                taken.append(assigned)
+            with self._alone("place", demand.version.model):
+                assigned = assign(self._ledger, demand)
+                if assigned:
+                    self._ledger.take(assigned)
+                    taken.append(assigned)
+                found[demand.version.model] = assigned
             if count % SLICE == 0:
                 yield
         yield from self._refuse(demands, found)
@@ -205,20 +221,31 @@ class Planner:
         self, demands: list[Demand], found: dict[str, Assignment | None]
     ) -> Generator[None, None, None]:
         before, self._shared = self._shared, {}
+        failed = {demand.version.model for demand in demands}
         for count, demand in enumerate(demands, start=1):
-            assigned = found[demand.version.model]
-            if assigned and not assigned.missing:
-                self._note(demand, assigned, None)
-            elif assigned or self._ledger.held.get(demand.version):
-                self._note(demand, assigned, self._each_refusal(demand, assigned))
-            else:
-                key = signature(demand, memory=True)
-                if key not in self._shared:
-                    self._shared[key] = _same(before.get(key), self._each_refusal(demand, None))
-                self._note(demand, None, self._shared[key])
+            name = demand.version.model
+            if name in found:
+                with self._alone("refusals", name):
+                    self._explain(demand, found[name], before)
+                    failed.discard(name)
             if count % SLICE == 0:
                 yield
+        self._stale |= failed
         self._forget()
+
+    def _explain(
+        self, demand: Demand, assigned: Assignment | None, before: Mapping[Signature, _Refusals]
+    ) -> None:
+        """Notes a decision, with every refusal where places lack; `before` are those of earlier."""
+        if assigned and not assigned.missing:
+            self._note(demand, assigned, None)
+        elif assigned or self._ledger.held.get(demand.version):
+            self._note(demand, assigned, self._each_refusal(demand, assigned))
+        else:
+            key = signature(demand, memory=True)
+            if key not in self._shared:
+                self._shared[key] = _same(before.get(key), self._each_refusal(demand, None))
+            self._note(demand, None, self._shared[key])
 
     def _each_refusal(self, demand: Demand, assigned: Assignment | None) -> _Refusals:
         """Returns the refusals of every server; a server that has or takes the version is asked anew."""
