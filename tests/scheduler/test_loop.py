@@ -44,6 +44,17 @@ async def test_a_pass_that_raises_is_tried_again_and_ends_nothing(world, schedul
         task.cancel()
 
 
+async def test_a_report_that_raises_keeps_no_later_one_from_its_result(world):
+    world.model()
+    heard = []
+    reports = (lambda _: 1 // 0, heard.append)
+    scheduling = SchedulingLoop(world.engine, world.now, reports=reports)
+    async with asyncio.TaskGroup() as group:
+        task = group.create_task(scheduling.run())
+        await until(lambda: heard and "iris" in heard[-1].wanted)
+        task.cancel()
+
+
 async def test_a_wait_for_agents_that_raises_is_begun_again_and_ends_nothing(world, scheduling):
     world.model()
     good, world.servers = world.servers, {"x": {"metadata": {}}}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tests.support.loop_turns import loop_turns
-from tests.support.waiting import until_true
+from tests.support.waiting import until, until_true
 
 from bailie.control.usage import SLICE
 from bailie.routing.requests import RecentRequests
@@ -31,3 +31,22 @@ async def test_how_all_models_are_used_is_said_while_the_loop_goes_on(namespace)
         assert told["models"][7]["requestsPerSecond"] == 3.0
         assert await scheduler.usage("elsewhere") is None
     assert await scheduler.usage("") is None
+
+
+async def test_a_look_at_the_load_that_raises_does_not_end_the_scheduling(namespace):
+    namespace.server()
+    namespace.model(metadata={"annotations": {"bailie.io/scale": "rps=10"}}, maxReplicas=3)
+    asked = []
+
+    def totals(names):
+        asked.append(names)
+        raise ZeroDivisionError("a mistake of our own")
+
+    namespace.publisher.totals = totals
+    former = namespace.publisher
+    async with namespace.scheduler():
+        await until(lambda: namespace.publisher is not former)
+        namespace.publisher.totals = totals
+        await until(lambda: asked, seconds=30.0)
+        namespace.model("late")
+        await until(lambda: namespace.condition("ModelReady", "late"), seconds=30.0)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Collection
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -22,10 +23,11 @@ from bailie.gateway.request_counts import RequestCounts
 from bailie.gateway.request_exposition import ShownRequests
 from bailie.gateway.resources import Encoder
 from bailie.gateway.slices import whole
+from bailie.kube.callbacks import Callbacks
 from bailie.kube.limits import Allowance
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from pathlib import Path
 
     from bailie.gateway.access_log import AccessLog
@@ -88,8 +90,8 @@ class Gateway:
         self._acknowledged = 0
         self._refusal = ""
         self._kept: frozenset[Asleep] = frozenset()
-        self._callbacks: list[Callable[[int], None]] = []
-        self._use_callbacks: list[Callable[[Collection[str]], None]] = []
+        self._tell_acknowledged = Callbacks[[int]]("what Envoys have taken over")
+        self._tell_used = Callbacks[[Collection[str]]]("routes that were asked for")
         self._encoding = asyncio.Lock()
         self._counting = asyncio.Lock()
         self._whole_at = _now() + ABSENCE_SECONDS
@@ -144,11 +146,11 @@ class Gateway:
 
     def on_acknowledged(self, callback: Callable[[int], None]) -> None:
         """Calls `callback` with `acknowledged` whenever that, `refusal` or `kept` changes."""
-        self._callbacks.append(callback)
+        self._tell_acknowledged.add(callback)
 
     def on_used(self, callback: Callable[[Collection[str]], None]) -> None:
         """Calls `callback` with the names of routes that were asked for, seconds late."""
-        self._use_callbacks.append(callback)
+        self._tell_used.add(callback)
 
     async def take_report(self, report: EnvoyReport) -> None:
         """Takes the request metrics of an Envoy. Those of thousands of models take a while; others run
@@ -156,8 +158,7 @@ class Gateway:
         async with self._counting:
             names = await whole(self._counts.take(report, _now()))
         if names:
-            for callback in self._use_callbacks:
-                callback(names)
+            self._tell_used(names)
 
     def requests(self, models: Iterable[str]) -> Mapping[str, RecentRequests]:
         """Returns the requests of the last seconds to each of these Models."""
@@ -229,8 +230,7 @@ class Gateway:
         kept = frozenset().union(*(session.kept for _, session, _ in self._sessions.values()))
         if (now, refusal, kept) != (self._acknowledged, self._refusal, self._kept):
             self._acknowledged, self._refusal, self._kept = now, refusal, kept
-            for callback in self._callbacks:
-                callback(now)
+            self._tell_acknowledged(now)
 
 
 def _refusal(envoy: EnvoyState) -> str:

@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from bailie.api.kinds import LEASE
+from bailie.kube.callbacks import Callbacks
 from bailie.kube.clock import stamp_micro, utc_now
 from bailie.kube.errors import AlreadyExists, ApiError, Conflict, NotFound
 from bailie.kube.metrics import LEADING
@@ -108,7 +109,7 @@ class LeaderElection:
         self._seen_at = 0.0
         self._highest = 0
         self._changed = asyncio.Event()
-        self._callbacks: list[Callable[[], None]] = []
+        self._announce = Callbacks[[]](f"the lease {name} of {namespace}")
 
     @property
     def leading(self) -> bool:
@@ -125,8 +126,7 @@ class LeaderElection:
 
     def subscribe(self, callback: Callable[[], None]) -> Callable[[], None]:
         """Calls back when `leading`, `holder` or `renewing` changes; returns what ends the subscription."""
-        self._callbacks.append(callback)
-        return lambda: self._callbacks.remove(callback)
+        return self._announce.add(callback)
 
     async def run(self, lead: Callable[[int], Awaitable[None]]) -> None:
         """Runs `lead(epoch)` whenever the lease is held; cancels it when the lease is lost, and tries again.
@@ -367,10 +367,6 @@ class LeaderElection:
         self._held = held
         LEADING.labels(self._namespace, self._name).set(held)
         self._announce()
-
-    def _announce(self) -> None:
-        for callback in tuple(self._callbacks):
-            callback()
 
     def _note(self, error: Exception) -> None:
         """Logs the first of a row of equal troubles."""

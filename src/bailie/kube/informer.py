@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from bailie.kube.backoff import Backoff
+from bailie.kube.callbacks import Callbacks
 from bailie.kube.errors import ApiError, Gone, Unreachable
 from bailie.kube.metrics import RELISTS, WATCH_FAILURES
 
@@ -95,8 +96,10 @@ class Informer:
         self._objects: dict[Key, Object] = {}
         self._version: str | None = None
         self._failures = 0
-        self._callbacks: list[Callable[[Change], None]] = []
-        self._state_callbacks: list[Callable[[], None]] = []
+        self._announce = Callbacks[[Change]](
+            f"changes of {kind.plural}", about=lambda change: key_of(change.object)
+        )
+        self._announce_state = Callbacks[[]](f"the state of the watch of {kind.plural}")
 
     @property
     def store(self) -> Mapping[Key, Object]:
@@ -105,13 +108,11 @@ class Informer:
 
     def subscribe(self, callback: Callable[[Change], None]) -> Callable[[], None]:
         """Calls back on every change from now on; returns what ends that."""
-        self._callbacks.append(callback)
-        return lambda: self._callbacks.remove(callback)
+        return self._announce.add(callback)
 
     def subscribe_state(self, callback: Callable[[], None]) -> Callable[[], None]:
         """Calls back when `synced` or `failure` changes."""
-        self._state_callbacks.append(callback)
-        return lambda: self._state_callbacks.remove(callback)
+        return self._announce_state.add(callback)
 
     async def run(self) -> None:
         """Follows the API until cancelled."""
@@ -183,17 +184,6 @@ class Informer:
             change = self._put(key, _slim(event.object))
         if change is not None:
             self._announce(change)
-
-    def _announce(self, change: Change) -> None:
-        for callback in tuple(self._callbacks):
-            try:
-                callback(change)
-            except Exception:
-                log.exception("callback failed", kind=self.kind.kind, key=key_of(change.object))
-
-    def _announce_state(self) -> None:
-        for callback in tuple(self._state_callbacks):
-            callback()
 
     def _succeeded(self) -> None:
         self._failures = 0

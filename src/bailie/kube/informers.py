@@ -9,12 +9,13 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from bailie.kube.informer import Change, Informer
+from bailie.api.kinds import Kind
+from bailie.kube.callbacks import Callbacks
+from bailie.kube.informer import Change, Informer, key_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    from bailie.api.kinds import Kind
     from bailie.kube.client import Client
     from bailie.kube.errors import ApiError
 
@@ -32,8 +33,12 @@ class InformerSet:
         self._informers: dict[str, dict[Kind, Informer]] = {}
         self._tasks: dict[str, list[asyncio.Task[None]]] = {}
         self._group: asyncio.TaskGroup | None = None
-        self._listeners: list[Callable[[Kind, Change], None]] = []
-        self._state_listeners: list[Callable[[str], None]] = []
+        self._announce = Callbacks[[Kind, Change]](
+            "changes of objects", about=lambda kind, change: (kind.kind, key_of(change.object))
+        )
+        self._announce_state = Callbacks[[str]](
+            "the state of the watches of a namespace", about=lambda namespace: namespace
+        )
 
     @property
     def namespaces(self) -> frozenset[str]:
@@ -42,11 +47,11 @@ class InformerSet:
 
     def subscribe(self, listener: Callable[[Kind, Change], None]) -> None:
         """Calls back on every change in every namespace, those added later included."""
-        self._listeners.append(listener)
+        self._announce.add(listener)
 
     def subscribe_state(self, listener: Callable[[str], None]) -> None:
         """Calls back with the namespace when `synced` or `failures` of it change."""
-        self._state_listeners.append(listener)
+        self._announce_state.add(listener)
 
     def add(self, namespace: str) -> Mapping[Kind, Informer]:
         """Starts watching the namespace; returns its informers. Does nothing where it is watched."""
@@ -105,11 +110,3 @@ class InformerSet:
             self._group.create_task(informer.run(), name=f"informer-{namespace}-{kind.plural}")
             for kind, informer in self._informers[namespace].items()
         ]
-
-    def _announce(self, kind: Kind, change: Change) -> None:
-        for listener in tuple(self._listeners):
-            listener(kind, change)
-
-    def _announce_state(self, namespace: str) -> None:
-        for listener in tuple(self._state_listeners):
-            listener(namespace)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from bailie.api.kinds import NAMESPACE, SELDON_RUNTIME, SERVER
 from bailie.api.problems import Problem
+from bailie.kube.callbacks import Callbacks
 from bailie.kube.informer import ChangeType, Informer
 from bailie.scope.watch_list import SELECTOR
 
@@ -31,7 +32,7 @@ class Follower:
         self._wanted: WantedNamespaces | None = None
         self._cluster: Cluster | None = None
         self._changed = asyncio.Event()
-        self._listeners: list[Callable[[], None]] = []
+        self._announce = Callbacks[[]]("the namespaces of the cluster")
 
     def want(self, wanted: WantedNamespaces) -> None:
         """Serves these namespaces from now on. Returns at once."""
@@ -41,7 +42,7 @@ class Follower:
 
     def subscribe(self, listener: Callable[[], None]) -> None:
         """Calls back when `problems` may have changed."""
-        self._listeners.append(listener)
+        self._announce.add(listener)
 
     def problems(self) -> tuple[Problem, ...]:
         """Returns why the namespaces of the cluster cannot be followed, empty where they can."""
@@ -72,8 +73,7 @@ class Follower:
         namespaces = cluster.namespaces()
         if namespaces is not None:
             self._scope.serve(namespaces)
-        for listener in tuple(self._listeners):
-            listener()
+        self._announce()
 
 
 class Cluster:

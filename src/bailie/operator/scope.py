@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from bailie.kube.callbacks import Callbacks
 from bailie.operator.namespace_claim import NamespaceClaim
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ class Scope:
         self._claims: dict[str, NamespaceClaim] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._changed = asyncio.Event()
-        self._listeners: list[Callable[[str], None]] = []
+        self._announce = Callbacks[[str]]("the status of a namespace", about=lambda namespace: namespace)
         informers.subscribe_state(self._announce)
 
     def __contains__(self, namespace: str) -> bool:
@@ -48,7 +49,7 @@ class Scope:
 
     def subscribe(self, listener: Callable[[str], None]) -> None:
         """Calls back with a namespace whose status may have changed; also when it leaves the scope."""
-        self._listeners.append(listener)
+        self._announce.add(listener)
 
     def statuses(self) -> dict[str, NamespaceStatus]:
         """Returns where each namespace stands."""
@@ -101,7 +102,3 @@ class Scope:
         self._claims[namespace] = claim
         self._tasks[namespace] = group.create_task(claim.run(), name=f"claim-{namespace}")
         self._announce(namespace)
-
-    def _announce(self, namespace: str) -> None:
-        for listener in tuple(self._listeners):
-            listener(namespace)

@@ -13,6 +13,7 @@ import structlog
 
 from bailie.api.kinds import CONFIG_MAP
 from bailie.api.problems import Problem
+from bailie.kube.callbacks import Callbacks
 from bailie.kube.informer import Informer
 from bailie.operator.follower import Follower
 from bailie.scope.watch_list import WantedNamespaces, served_namespaces, wanted_of
@@ -37,11 +38,11 @@ class WatchList:
         self._name = settings.scope_config_map
         self._informer = Informer(client, CONFIG_MAP, self._home, fields=f"metadata.name={self._name}")
         self._follower = Follower(client, scope)
-        self._listeners: list[Callable[[], None]] = []
+        self._announce = Callbacks[[]]("problems of the list of namespaces")
 
     def subscribe(self, listener: Callable[[], None]) -> None:
         """Calls back when `problems` change."""
-        self._listeners.append(listener)
+        self._announce.add(listener)
 
     async def run(self) -> None:
         """Follows the list until cancelled."""
@@ -88,5 +89,4 @@ class WatchList:
         self.problems = problems
         for problem in problems:
             log.warning("list of namespaces has a mistake", problem=str(problem), reason=problem.reason)
-        for listener in tuple(self._listeners):
-            listener()
+        self._announce()

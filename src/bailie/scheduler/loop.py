@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Protocol
 
 import structlog
 
+from bailie.kube.callbacks import Callbacks
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Mapping
 
@@ -60,7 +62,7 @@ class SchedulingLoop:
         """Takes `reports`, which are called with the result of every pass."""
         self._engine = engine
         self._clock = clock
-        self._reports = reports
+        self._report = Callbacks("results of passes", reports)
         self._changed = asyncio.Event()
 
     def wake(self) -> None:
@@ -98,8 +100,7 @@ class SchedulingLoop:
                 next(steps)
             except StopIteration as end:
                 deadline: float | None = end.value
-                for report in self._reports:
-                    report(self._engine.result)
+                self._report(self._engine.result)
                 return deadline
             if self._clock().monotonic - begun >= HOLD_SECONDS:
                 await asyncio.sleep(0)

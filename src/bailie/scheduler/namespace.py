@@ -21,6 +21,7 @@ from bailie.control.pipeline_versions import is_version_name
 from bailie.control.server_explanation import explained_server
 from bailie.control.usage import usage, usage_of
 from bailie.control.wanted_objects import object_mark
+from bailie.kube.callbacks import Callbacks
 from bailie.kube.clock import utc_now
 from bailie.kube.errors import Forbidden
 from bailie.kube.informer import Informer
@@ -33,7 +34,7 @@ from bailie.scheduler.status.writer import StatusWriter
 from bailie.scheduler.traced_passes import TracedPasses
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from bailie.api.kinds import Kind
     from bailie.api.payload_log import SinkRule
@@ -194,20 +195,32 @@ class NamespaceScheduler:
 async def _measure(engine: Engine, publisher: Publisher, loop: SchedulingLoop) -> None:
     """Tells the engine every few seconds how much is asked of the Models that scale."""
     samples = LoadSamples()
-    while True:
-        await asyncio.sleep(load_samples.SECONDS)
+
+    def measure() -> None:
         if names := tuple(engine.scaling):
             engine.measure(samples.take(publisher.totals(names)))
             loop.wake()
 
+    await _regularly(load_samples.SECONDS, measure)
+
 
 async def _judge(engine: Engine, publisher: Publisher, loop: SchedulingLoop) -> None:
     """Tells the engine every second how the requests have ended that decide about weights."""
-    while True:
-        await asyncio.sleep(JUDGE_SECONDS)
+
+    def judge() -> None:
         if routes := engine.watched:
             engine.judge(publisher.outcomes(routes))
             loop.wake()
+
+    await _regularly(JUDGE_SECONDS, judge)
+
+
+async def _regularly(seconds: float, act: Callable[[], None]) -> None:
+    """Acts every so many seconds. A bug there must not end the term, and with it the scheduling."""
+    acts = Callbacks("the time", [act])
+    while True:
+        await asyncio.sleep(seconds)
+        acts()
 
 
 def _matters(change: Change) -> bool:

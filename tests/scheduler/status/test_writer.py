@@ -65,6 +65,32 @@ def result(*, left=(), generation=1, **version):
     )
 
 
+class Failing:
+    """The writer of a kind that fails at every result."""
+
+    def take(self, result):
+        raise ZeroDivisionError("a mistake of our own")
+
+    async def write(self, manifest):
+        return None
+
+
+async def test_a_writer_that_raises_keeps_no_other_from_the_result(namespace):
+    namespace.model()
+    client, recorder = namespace.client, Recorder(namespace.client, "seldon-scheduler", "test")
+    informers = {kind: Informer(client, kind, namespace.name) for kind in (SERVER, MODEL)}
+    writers = {SERVER: Failing(), MODEL: ModelWriter(client, namespace.name, recorder)}
+    writer = StatusWriter(namespace.name, informers, writers)
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(each.run()) for each in (*informers.values(), writer)]
+        for informer in informers.values():
+            await informer.synced.wait()
+        writer.take(result())
+        await until(lambda: namespace.condition("ModelReady"))
+        for task in tasks:
+            task.cancel()
+
+
 async def test_a_status_that_somebody_else_wrote_is_put_right(namespace):
     namespace.model()
     async with writing(namespace) as (writer, _):

@@ -24,6 +24,7 @@ import grpc
 import structlog
 from prometheus_client import Gauge
 
+from bailie.kube.callbacks import Callbacks
 from bailie.kube.grpc_serving import sent
 from bailie.kube.limits import Allowance, Complaints
 from bailie.kube.token import Verdict
@@ -88,7 +89,7 @@ class AgentService:
         """The names of the namespace's Models, None before this scheduler knows them."""
         self._complaints = Complaints()
         self._lines = Allowance(*_LINES)
-        self._callbacks: list[Callable[[], None]] = []
+        self._announce = Callbacks[[]]("changes of the replicas")
         self._numbers = itertools.count(1)
         self._greetings = Greetings(namespace, address, itertools.count(1).__next__)
 
@@ -166,8 +167,7 @@ class AgentService:
 
     def subscribe(self, callback: Callable[[], None]) -> Callable[[], None]:
         """Calls back on every change of `replicas`; returns a function that ends the subscription."""
-        self._callbacks.append(callback)
-        return lambda: self._callbacks.remove(callback)
+        return self._announce.add(callback)
 
     async def Session(self, request_iterator: object, context: Context) -> None:  # noqa: ARG002, N802 - gRPC's
         """Serves one stream, from the hello to its end."""
@@ -308,5 +308,4 @@ class AgentService:
 
     def _changed(self) -> None:
         CONNECTED.labels(self.namespace).set(len(self._sessions))
-        for callback in tuple(self._callbacks):
-            callback()
+        self._announce()

@@ -8,10 +8,12 @@ writer again.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import structlog
 
+from bailie.kube.callbacks import Callbacks
 from bailie.kube.controller import Controller, Result
 from bailie.kube.errors import NotFound, Withheld
 
@@ -59,13 +61,16 @@ class StatusWriter:
         self._namespace = namespace
         self._informers = {kind: informers[kind] for kind in writers}
         self._writers = writers
+        self._take = Callbacks("results of passes", [partial(self._take_by, kind) for kind in writers])
         self._controller: Controller[_Key] = Controller("status", self._reconcile, workers=4)
 
     def take(self, result: PassResult) -> None:
         """Takes over the result of a pass, and queues the objects that may have to be written."""
-        for kind, writer in self._writers.items():
-            for name in writer.take(result):
-                self._controller.enqueue(_Key(kind, name))
+        self._take(result)
+
+    def _take_by(self, kind: Kind, result: PassResult) -> None:
+        for name in self._writers[kind].take(result):
+            self._controller.enqueue(_Key(kind, name))
 
     async def run(self) -> None:
         """Writes until cancelled; an object that changes in the API is compared again."""
