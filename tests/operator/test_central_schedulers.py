@@ -36,7 +36,9 @@ def runtime(namespace, central="", *, serves=("a", "b"), reason="", message=""):
     return {
         "metadata": {"namespace": namespace},
         "spec": {"schedulerNamespace": central, "servesNamespaces": list(serves)},
-        "status": {"conditions": [{"type": "Ready", "reason": reason, "message": message}]},
+        "status": {
+            "conditions": [{"type": "Ready", "status": "False", "reason": reason, "message": message}]
+        },
     }
 
 

@@ -6,9 +6,10 @@ Annotations here and in the kinds' modules are evaluated at run time, so there i
 
 from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, PlainValidator, Strict, WithJsonSchema
+from pydantic import BaseModel, ConfigDict, Field, PlainValidator, Strict, ValidationError, WithJsonSchema
 from pydantic.alias_generators import to_camel
 
+from bailie.api.parsing import TooDeepError, without_faults, without_nulls
 from bailie.api.quantity import QUANTITY_PATTERN, parse_quantity
 
 
@@ -34,7 +35,7 @@ class Part(BaseModel):
 
 
 class LooseStatus(BaseModel):
-    """An object that others may extend: unknown fields are ignored."""
+    """An object that others may extend, and write: unknown fields are ignored."""
 
     model_config = ConfigDict(
         frozen=True,
@@ -42,6 +43,18 @@ class LooseStatus(BaseModel):
         alias_generator=to_camel,
         populate_by_name=True,
     )
+
+    @classmethod
+    def told(cls, stated: object) -> Self:
+        """Returns a status as far as it can be read. A field that was written wrong counts as not written."""
+        try:
+            plain = without_nulls(stated or {})
+            try:
+                return cls.model_validate(plain)
+            except ValidationError as error:
+                return cls.model_validate(without_faults(plain, error) if isinstance(plain, dict) else {})
+        except (TooDeepError, ValidationError):
+            return cls()
 
 
 def _quantity(value: object) -> int | str:

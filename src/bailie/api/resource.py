@@ -33,7 +33,25 @@ class Resource(Part):
 
     @classmethod
     def parse(cls, manifest: Mapping[str, Any]) -> tuple[Self | None, list[Problem]]:
-        """Returns the object and every problem; None in its place when one of them is more than a warning."""
+        """Returns the object and every problem; None in its place when one of them is more than a warning.
+
+        Others write a status: a mistake there does not make the spec invalid, and counts as not written.
+        """
+        status = cls.model_fields.get("status")
+        if status is None:
+            return cls._parse(manifest)
+        parsed, found = cls.parse_without_status(manifest)
+        if parsed is None or not manifest.get("status"):
+            return parsed, found
+        return parsed.model_copy(update={"status": type(status.default).told(manifest["status"])}), found
+
+    @classmethod
+    def parse_without_status(cls, manifest: Mapping[str, Any]) -> tuple[Self | None, list[Problem]]:
+        """Returns what `parse` does of the object without its status, for those who do not need that."""
+        return cls._parse({key: value for key, value in manifest.items() if key != "status"})
+
+    @classmethod
+    def _parse(cls, manifest: Mapping[str, Any]) -> tuple[Self | None, list[Problem]]:
         found = _type_problems(cls.resource_kind, manifest)
         try:
             parsed = cls.read(without_nulls(manifest))
@@ -44,14 +62,6 @@ class Resource(Part):
             return None, found + cls._further(manifest, error)
         found += parsed.all_checks()
         return (None if has_errors(found) else parsed), found
-
-    @classmethod
-    def parse_without_status(cls, manifest: Mapping[str, Any]) -> tuple[Self | None, list[Problem]]:
-        """Returns what `parse` does of the object without its status.
-
-        Others write a status: a mistake there must not make the spec invalid.
-        """
-        return cls.parse({key: value for key, value in manifest.items() if key != "status"})
 
     @classmethod
     def _further(cls, manifest: Mapping[str, Any], error: ValidationError) -> list[Problem]:

@@ -4,14 +4,17 @@ Read with every kind; written by the operator and the scheduler, which pass the 
 CamelCase token for programs, `message` a text for people.
 """
 
-from collections.abc import Iterable, Sequence
-from typing import Any, Literal
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field, ValidationError
 
 from bailie.api.base import Int64, LooseStatus
 
 ConditionStatus = Literal["True", "False", "Unknown"]
+MOST_OF_OTHERS = 50
+"""Conditions of others that a status keeps when it is written: a list that others let grow is short again."""
 
 
 class Condition(LooseStatus):
@@ -37,12 +40,59 @@ class Condition(LooseStatus):
         return self.model_dump(by_alias=True, exclude_none=True)
 
 
+def _readable(stated: object) -> tuple[Condition, ...]:
+    """Returns the conditions that can be read, the first of each type, and times only where they are times.
+
+    Others may write a status, under a definition that lets anything pass.
+    """
+    found: dict[str, Condition] = {}
+    for each in stated if isinstance(stated, list | tuple) else ():
+        try:
+            condition = Condition.model_validate(each)
+        except ValidationError:
+            continue
+        if condition.last_transition_time and not _is_time(condition.last_transition_time):
+            condition = condition.model_copy(update={"last_transition_time": None})
+        found.setdefault(condition.type, condition)
+    return tuple(found.values())
+
+
+def _is_time(text: str) -> bool:
+    """Says whether a text is a time as RFC 3339 writes one, which the API takes."""
+    try:
+        return "T" in text and datetime.fromisoformat(text).tzinfo is not None
+    except ValueError:
+        return False
+
+
+def status_of(manifest: Mapping[str, Any] | None) -> Mapping[str, Any]:
+    """Returns the status of an object; empty where there is none, or something else in its place."""
+    found = (manifest or {}).get("status")
+    return found if isinstance(found, dict) else {}
+
+
+def number_of(manifest: Mapping[str, Any], field: str) -> int:
+    """Returns a count in the status of an object; 0 where there is none that is one."""
+    found = status_of(manifest).get(field)
+    return found if isinstance(found, int) and found > 0 else 0
+
+
+def told_conditions(manifest: Mapping[str, Any] | None) -> tuple[Condition, ...]:
+    """Returns the conditions in the status of an object that can be read, one of each type."""
+    return _readable(status_of(manifest).get("conditions"))
+
+
+def told_condition(manifest: Mapping[str, Any] | None, kind: str) -> Condition | None:
+    """Returns the condition of that type; None where there is none that can be read."""
+    return next((each for each in told_conditions(manifest) if each.type == kind), None)
+
+
 class ConditionedStatus(LooseStatus):
     """The fields of every status."""
 
     observed_generation: int | None = Field(default=None, json_schema_extra={"format": "int64"})
     """Generation of the spec that this status describes."""
-    conditions: tuple[Condition, ...] = Field(
+    conditions: Annotated[tuple[Condition, ...], BeforeValidator(_readable)] = Field(
         default=(),
         json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]},
     )
@@ -76,8 +126,13 @@ def of_generation(conditions: Iterable[Condition], generation: int) -> list[Cond
 
 
 def merge_conditions(old: Sequence[Condition], new: Sequence[Condition], now: str) -> tuple[Condition, ...]:
-    """Returns `old` with `new` put over it by type, sorted; a transition time moves only with the status."""
+    """Returns `old` with `new` put over it by type, sorted; a transition time moves only with the status.
+
+    Of very many types that are not in `new` only some stay.
+    """
     merged = {c.type: c for c in old}
+    for name in sorted(merged.keys() - {c.type for c in new})[MOST_OF_OTHERS:]:
+        del merged[name]
     for condition in new:
         before = merged.get(condition.type)
         kept = (

@@ -18,7 +18,7 @@ from bailie.cli.output import ExitCode, fail, print_json
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from bailie.api.pipeline import Pipeline, PipelineStatus
+    from bailie.api.pipeline import Pipeline
     from bailie.dataflow import PipelinePlan
     from bailie.drawing.picture import GraphPicture
 
@@ -118,27 +118,15 @@ def drawable(manifest: dict[str, Any]) -> Pipeline:
     from pydantic import ValidationError
 
     from bailie.api.parsing import TooDeepError, without_nulls
-    from bailie.api.pipeline import Pipeline
+    from bailie.api.pipeline import Pipeline, PipelineStatus
 
     body = {key: value for key, value in manifest.items() if key != "status"}
     try:
         found = Pipeline.read(without_nulls(body))
-        return found.model_copy(update={"status": _status(manifest.get("status"))})
+        return found.model_copy(update={"status": PipelineStatus.told(manifest.get("status"))})
     except (ValidationError, TooDeepError):
         problems = Pipeline.parse(body)[1]
         fail("; ".join(str(each) for each in problems), code=ExitCode.USAGE)
-
-
-def _status(stated: object) -> PipelineStatus:
-    """Returns a status as far as it can be read: in a file it may be anything, and a picture needs none."""
-    from pydantic import ValidationError
-
-    from bailie.api.pipeline import PipelineStatus
-
-    try:
-        return PipelineStatus.model_validate(stated or {})
-    except ValidationError:
-        return PipelineStatus()
 
 
 def plans_of(manifests: Sequence[dict[str, Any]]) -> dict[str, PipelinePlan]:

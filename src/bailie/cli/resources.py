@@ -258,6 +258,7 @@ def _print(value: list[Manifest] | Manifest, form: Form) -> None:
 def _print_table(found: list[Manifest]) -> None:
     from rich.table import Table
 
+    from bailie.api.status import told_condition
     from bailie.local.readiness import condition
 
     table = Table(box=None, pad_edge=False, header_style="bold")
@@ -266,7 +267,7 @@ def _print_table(found: list[Manifest]) -> None:
     for item in found:
         ready = condition(item, "Ready")
         metadata = item["metadata"]
-        known = any(entry.get("type") == "Ready" for entry in item.get("status", {}).get("conditions", []))
+        known = told_condition(item, "Ready")
         table.add_row(
             metadata.get("namespace", ""),
             metadata["name"],

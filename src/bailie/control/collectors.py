@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from bailie.api.collector import read_collector
+from bailie.api.status import status_of
 from bailie.scope.central import oldest
 
 if TYPE_CHECKING:
@@ -26,5 +27,5 @@ def collector_of(runtimes: Iterable[Mapping[str, Any]]) -> Collector | None:
 
 def told_tracing(runtime: Mapping[str, Any] | None) -> Mapping[str, Any]:
     """Returns the field of a SeldonRuntime's status, empty where there is none."""
-    found = ((runtime or {}).get("status") or {}).get("tracing")
+    found = status_of(runtime).get("tracing")
     return found if isinstance(found, dict) else {}

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from bailie.api.kinds import SERVER
 from bailie.api.server import MOST_REPLICAS
 from bailie.api.server import Server as ServerResource
+from bailie.api.status import number_of, status_of
 from bailie.control.wanted_models import demand_of
 from bailie.lifecycle.memory import Measured
 from bailie.placement import Holding, Replica, Server
@@ -112,15 +113,12 @@ def running_replicas(manifest: Mapping[str, Any]) -> int:
 
     A status that speaks of more than there may be was not written by an operator.
     """
-    status = manifest.get("status")
-    count = status.get("replicas") if isinstance(status, dict) else None
-    return min(max(count, 0), MOST_REPLICAS) if isinstance(count, int) else 0
+    return min(number_of(manifest, "replicas"), MOST_REPLICAS)
 
 
 def told_replicas(manifest: Mapping[str, Any]) -> frozenset[str] | None:
     """Returns the names of the replicas in the status that a leader wrote last; None if none has written."""
-    status = manifest.get("status")
-    states = status.get("replicaStates") if isinstance(status, dict) else None
+    states = status_of(manifest).get("replicaStates")
     if not isinstance(states, list):
         return None
     return frozenset(str(each.get("name")) for each in states if isinstance(each, dict))

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, TypeGuard
+from typing import TYPE_CHECKING, Any
 
+from bailie.api.status import number_of, status_of, told_condition
 from bailie.lifecycle.version import VersionState
 from bailie.scaling import Bounds, LoadTarget, idle, targets_of
 from bailie.scaling.targets import ANNOTATION
@@ -113,13 +114,11 @@ def scaler_of(entries: Iterable[Mapping[str, Any]], but: str = "") -> str:
 
 def told_sleep(manifest: Mapping[str, Any]) -> ToldSleep | None:
     """Returns the sleep of which the status of this spec speaks; None for none."""
-    status = manifest.get("status")
-    status = status if isinstance(status, dict) else {}
-    found = status.get("conditions")
-    placed = next((each for each in found if each.get("type") == "Scheduled"), {}) if _listed(found) else {}
-    newest = placed.get("observedGeneration") == manifest["metadata"].get("generation")
-    selector, since = status.get("selector"), _seconds(placed.get("lastTransitionTime"))
-    if not newest or placed.get("reason") != ASLEEP or since is None or not isinstance(selector, str):
+    placed, selector = told_condition(manifest, "Scheduled"), status_of(manifest).get("selector")
+    if placed is None or placed.reason != ASLEEP or not isinstance(selector, str):
+        return None
+    since, newest = _seconds(placed.last_transition_time), manifest["metadata"].get("generation")
+    if placed.observed_generation != newest or since is None:
         return None
     return ToldSleep(selector.removeprefix("server="), since)
 
@@ -131,12 +130,7 @@ def _seconds(text: object) -> float | None:
         return None
 
 
-def _listed(found: object) -> TypeGuard[list[dict[str, Any]]]:
-    return isinstance(found, list) and all(isinstance(each, dict) for each in found)
-
-
 def _told(manifest: Mapping[str, Any]) -> int:
     """Returns the number in the status; 0 where there is no valid one."""
-    status = manifest.get("status")
-    number = status.get("desiredReplicas") if isinstance(status, dict) else None
-    return number if isinstance(number, int) and 0 < number <= MOST_TOLD else 0
+    number = number_of(manifest, "desiredReplicas")
+    return number if number <= MOST_TOLD else 0

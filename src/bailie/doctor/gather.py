@@ -23,6 +23,7 @@ from bailie.api.kinds import (
     SERVICE,
 )
 from bailie.api.seldon_config import ENVOY, SCHEDULER
+from bailie.api.status import number_of, status_of, told_conditions
 from bailie.doctor.facts import Facts, NamespaceFacts, Redirect, Term, Thing, Unknown, known
 from bailie.doctor.installation import claim_on, find_homes, is_fresh, view
 from bailie.kube.errors import ApiError, Forbidden, NotFound, Unauthorized, Unreachable
@@ -255,10 +256,9 @@ async def _things(client: Client, kind: Kind, namespace: str) -> Known[tuple[Thi
 
 def _thing(manifest: Mapping[str, Any]) -> Thing:
     metadata, spec = manifest["metadata"], manifest.get("spec") or {}
-    status = manifest.get("status") or {}
-    conditions = {each.get("type"): each for each in status.get("conditions") or ()}
+    conditions = {each.type: each.manifest() for each in told_conditions(manifest)}
     ready = conditions.get("Ready") or {}
-    seen = status.get("observedGeneration")
+    seen = status_of(manifest).get("observedGeneration")
     overrides = {each.get("name"): each for each in spec.get("overrides") or ()}
     return Thing(
         name=str(metadata["name"]),
@@ -269,7 +269,7 @@ def _thing(manifest: Mapping[str, Any]) -> Thing:
         scheduler_namespace=str(spec.get("schedulerNamespace") or ""),
         has_scheduler=_runs(overrides.get(SCHEDULER) or {}),
         has_envoy=_runs(overrides.get(ENVOY) or {}),
-        replicas=int(status.get("replicas") or 0),
+        replicas=number_of(manifest, "replicas"),
     )
 
 

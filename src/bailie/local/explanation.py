@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from bailie.api.experiment import OVER_PIPELINES
 from bailie.api.kinds import EXPERIMENT, MODEL, PIPELINE, SELDON_RUNTIME, SERVER
 from bailie.api.names import TAKEN_ENDINGS
+from bailie.api.status import told_conditions
 from bailie.delivery import ANNOTATION
 from bailie.kube.errors import ApiError, NotFound
 from bailie.local.readiness import condition
@@ -35,7 +36,7 @@ async def explanation(client: Client, namespace: str, name: str) -> dict[str, An
         "model": name,
         "namespace": namespace,
         "summary": told.get("summary") or summary,
-        "conditions": model.get("status", {}).get("conditions", []),
+        "conditions": [each.manifest() for each in told_conditions(model)],
         "trail": told.get(
             "trail", [not_heard(pod, "so this is from the Model's status") for pod in answer.unheard]
         ),
@@ -55,7 +56,7 @@ async def server_explanation(client: Client, namespace: str, name: str) -> dict[
         "namespace": namespace,
         "summary": ready.get("message")
         or f"no operator has looked at it: `bailie doctor -n {namespace}` says what is wrong",
-        "conditions": server.get("status", {}).get("conditions", []),
+        "conditions": [each.manifest() for each in told_conditions(server)],
         "trail": told.get("trail", unheard),
         "detail": told,
     }
@@ -73,7 +74,7 @@ async def pipeline_explanation(client: Client, namespace: str, name: str) -> dic
         "summary": ready.get("message")
         or answers.get("message")
         or await _why_nobody_looked(client, namespace),
-        "conditions": pipeline.get("status", {}).get("conditions", []),
+        "conditions": [each.manifest() for each in told_conditions(pipeline)],
         "trail": [f"step {step}: {await _state(client, MODEL, namespace, step)}" for step in steps],
     }
 
@@ -95,7 +96,7 @@ async def experiment_explanation(client: Client, namespace: str, name: str) -> d
         "experiment": name,
         "namespace": namespace,
         "summary": summary,
-        "conditions": experiment.get("status", {}).get("conditions", []),
+        "conditions": [each.manifest() for each in told_conditions(experiment)],
         "trail": [
             callers,
             *[

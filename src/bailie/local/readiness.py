@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from bailie.api.kinds import POD, SELDON_RUNTIME, SERVER
+from bailie.api.status import status_of, told_condition
 from bailie.workloads.node import proc
 
 if TYPE_CHECKING:
@@ -38,15 +39,14 @@ class Unready:
 
 def condition(manifest: Manifest, kind: str) -> Manifest:
     """Returns the condition of a type, or an unknown one."""
-    for found in manifest.get("status", {}).get("conditions", []):
-        if found.get("type") == kind:
-            return dict(found)
+    if found := told_condition(manifest, kind):
+        return found.manifest()
     return {"type": kind, "status": "Unknown", "reason": "", "message": ""}
 
 
 def is_current(manifest: Manifest) -> bool:
     """Tells whether the status speaks of the present generation."""
-    seen = manifest.get("status", {}).get("observedGeneration")
+    seen = status_of(manifest).get("observedGeneration")
     return seen is None or seen == manifest["metadata"].get("generation")
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from bailie.api.kinds import EXPERIMENT, LEASE, MODEL, PIPELINE, POD, SELDON_RUNTIME, SERVER, SERVICE
+from bailie.api.status import status_of
 from bailie.kube.errors import NotFound
 from bailie.local.bootstrap import watched
 from bailie.local.errors import DeadlinePassed, NoAddress
@@ -171,7 +172,7 @@ def _resource(manifest: Manifest) -> dict[str, Any]:
 def _server(manifest: Manifest, pods: list[Manifest]) -> dict[str, Any]:
     name = manifest["metadata"]["name"]
     own = [pod for pod in pods if pod["metadata"]["labels"].get(labels.SERVER) == name]
-    status = manifest.get("status", {})
+    status = status_of(manifest)
     return {
         **_resource(manifest),
         "replicas": status.get("replicas", 0),
@@ -181,7 +182,7 @@ def _server(manifest: Manifest, pods: list[Manifest]) -> dict[str, Any]:
 
 
 def _model(manifest: Manifest) -> dict[str, Any]:
-    status = manifest.get("status", {})
+    status = status_of(manifest)
     return {
         **_resource(manifest),
         "replicas": status.get("replicas", 0),

@@ -22,7 +22,7 @@ from bailie.api.kinds import (
 from bailie.manifests.objects import is_ours
 from bailie.manifests.rbac import central_manifests, namespace_manifests
 from bailie.migration.changes import MoveChange, delete, patch
-from bailie.migration.facts import condition_of, name_of, status_of
+from bailie.migration.facts import condition_of, name_of, runtime_status
 from bailie.migration.given_rights import give, take
 from bailie.migration.serving import as_before
 from bailie.migration.steps import MoveStep, nothing
@@ -147,8 +147,7 @@ def lengthen_list(facts: MoveFacts, record: MoveRecord) -> tuple[MoveChange, ...
 def left_by_central(facts: MoveFacts, record: MoveRecord) -> tuple[str, ...]:
     """Waits until the central scheduler is told that it serves the namespace no longer."""
     runtime = _central_runtime(facts)
-    told = status_of(runtime).get("servedNamespaces") or () if runtime else ()
-    if record.namespace in told:
+    if record.namespace in runtime_status(runtime).served_namespaces:
         return (f"scheduler of {record.central}: it still serves {record.namespace}",)
     return led_by_own(facts, record)
 

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from bailie.api.kinds import POD, SELDON_RUNTIME, SERVICE
 from bailie.api.names import is_dns_label
+from bailie.api.seldon_runtime import SeldonRuntimeStatus
+from bailie.api.status import told_condition
 from bailie.doctor.facts import Unknown, known
 from bailie.scope.central import asked_of, oldest, redirected_to
 from bailie.wellknown import labels, names
@@ -181,17 +183,15 @@ def spec_of(item: Object) -> Object:
     return item.get("spec") or {}
 
 
-def status_of(item: Object) -> Object:
-    """Returns the status of an object."""
-    return item.get("status") or {}
+def runtime_status(runtime: Object | None) -> SeldonRuntimeStatus:
+    """Returns the status of a SeldonRuntime as far as it can be read."""
+    return SeldonRuntimeStatus.told((runtime or {}).get("status"))
 
 
 def condition_of(item: Object, kind: str) -> Object:
     """Returns the condition of a type, an empty one where the status has none, or cannot be read."""
-    status = item.get("status")
-    rows = status.get("conditions") if isinstance(status, dict) else None
-    found = (row for row in rows if row.get("type") == kind) if isinstance(rows, list) else iter(())
-    return next(found, {})
+    found = told_condition(item, kind)
+    return found.manifest() if found else {}
 
 
 def by_name(items: Iterable[Object]) -> dict[str, Object]:

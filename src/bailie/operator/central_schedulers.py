@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from bailie.api.kinds import SERVICE
 from bailie.api.seldon_config import SCHEDULER
+from bailie.api.status import told_condition, told_conditions
 from bailie.manifests.objects import is_ours
 from bailie.operator.conditions import COMPONENT_CONDITIONS, SCHEDULER_REFUSED
 from bailie.scope.central import SERVED_ELSEWHERE, asked_of, let, redirected_to, served_of
@@ -99,19 +100,13 @@ class CentralSchedulers:
 
 def has_own_scheduler(runtime: Object) -> bool:
     """Says whether the runtime's status reports a ready scheduler of the namespace itself."""
-    conditions = (runtime.get("status") or {}).get("conditions") or ()
-    return any(
-        each.get("type") == COMPONENT_CONDITIONS[SCHEDULER]
-        and each.get("status") == "True"
-        and each.get("reason") != SERVED_ELSEWHERE
-        for each in conditions
-    )
+    found = told_condition(runtime, COMPONENT_CONDITIONS[SCHEDULER])
+    return found is not None and found.status == "True" and found.reason != SERVED_ELSEWHERE
 
 
 def _was_refused(runtime: Object | None, other: str) -> bool:
     """Says whether the runtime's status has this refusal, and not a refusal by a third namespace."""
-    conditions = ((runtime or {}).get("status") or {}).get("conditions") or ()
     return any(
-        each.get("reason") == SCHEDULER_REFUSED and f"namespace {other} " in str(each.get("message"))
-        for each in conditions
+        each.reason == SCHEDULER_REFUSED and f"namespace {other} " in (each.message or "")
+        for each in told_conditions(runtime)
     )

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from bailie.api.problems import told_problems
 from bailie.api.resource import NO_EFFECT
 from bailie.api.seldon_config import ENVOY, SCHEDULER
-from bailie.api.status import Condition
+from bailie.api.status import Condition, told_conditions
 from bailie.api.texts import counted
 from bailie.lifecycle.words import UNREADABLE
 from bailie.manifests.objects import is_ours, is_seldon_cores
@@ -159,16 +159,14 @@ def pipeline_gateway(runtime: SeldonRuntime, server: Object | None, refusal: str
 
 def gateways_of(server: Object) -> Condition:
     """Returns the word of a Server about itself as a condition of the runtime."""
-    conditions = (server.get("status") or {}).get("conditions") or ()
-    said = {each.get("type"): each for each in conditions}
+    said = {each.type: each for each in told_conditions(server)}
     ready = said.get(READY)
     if ready is None:
         return unmet("NotMadeYet", "the Server says nothing yet", PIPELINE_GATEWAY_READY)
-    if ready.get("status") == "True":
+    if ready.status == "True":
         ready = said.get(WORKLOAD_READY, ready)
-        return _holds(PIPELINE_GATEWAY_READY, "ReplicasReady", str(ready.get("message") or ""))
-    reason = str(ready.get("reason") or "ReplicasNotReady")
-    return unmet(reason, str(ready.get("message") or ""), PIPELINE_GATEWAY_READY)
+        return _holds(PIPELINE_GATEWAY_READY, "ReplicasReady", ready.message or "")
+    return unmet(ready.reason or "ReplicasNotReady", ready.message or "", PIPELINE_GATEWAY_READY)
 
 
 def remotes_usable(problems: Sequence[str]) -> Condition:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from bailie.api.kinds import SERVER_CONFIG
+from bailie.api.status import status_of
 from bailie.manifests.objects import carried
 from bailie.operator.cache import MissingConfig
 from bailie.wellknown import labels
@@ -70,14 +71,20 @@ class ConfigPins:
 
 def config_status(manifest: Object, config: Object) -> dict[str, Any]:
     """Returns the fields of the object's status that name the configuration in use."""
-    before = (manifest.get("status") or {}).get("annotations") or {}
+    before = _annotations(manifest)
     return {"annotations": {**before, MARK: f"{manifest['metadata'].get('generation', 0)}/{_digest(config)}"}}
 
 
 def _is_pending(manifest: Object, present: Object) -> bool:
-    said = str(((manifest.get("status") or {}).get("annotations") or {}).get(MARK, ""))
+    said = str(_annotations(manifest).get(MARK, ""))
     generation, _, digest = said.partition("/")
     return generation == str(manifest["metadata"].get("generation", 0)) and digest != _digest(present)
+
+
+def _annotations(manifest: Object) -> Mapping[str, Any]:
+    """Returns the annotations of the object's status, which others may write, too."""
+    found = status_of(manifest).get("annotations")
+    return found if isinstance(found, dict) else {}
 
 
 def _digest(config: Mapping[str, Any] | MissingConfig) -> str:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from bailie.api.resource import NO_EFFECT
-from bailie.api.status import Condition, merge_conditions, of_generation
+from bailie.api.status import merge_conditions, of_generation, status_of, told_conditions
 from bailie.kube.clock import stamp, utc_now
 from bailie.kube.errors import NotFound
 from bailie.kube.events import EventType
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from bailie.api.kinds import Kind
     from bailie.api.metadata import ObjectMeta
     from bailie.api.problems import Problem
+    from bailie.api.status import Condition
     from bailie.kube.client import Client, Object
     from bailie.kube.events import Recorder
 
@@ -48,8 +49,7 @@ class Reporter:
         self, manifest: Object, conditions: Sequence[Condition], fields: Mapping[str, Any] | None = None
     ) -> None:
         """Brings the status up to date. An object that is gone meanwhile is no failure. Raises ApiError."""
-        status = manifest.get("status") or {}
-        old = [Condition.model_validate(condition) for condition in status.get("conditions") or ()]
+        status, old = status_of(manifest), told_conditions(manifest)
         generation = int(manifest["metadata"].get("generation") or 0)
         merged = merge_conditions(old, of_generation(conditions, generation), stamp(utc_now()))
         wanted = {

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from bailie.api.kinds import LEASE, SELDON_CONFIG, SELDON_RUNTIME, SERVER, SERVER_CONFIG, SERVICE
+from bailie.api.status import status_of
 from bailie.kube.controller import Controller, Result
 from bailie.kube.election import LeaderElection, LeaseTiming
 from bailie.kube.events import Recorder
@@ -280,7 +281,7 @@ def _installation(
 
 def _remotes_problem(server: Object | None) -> object:
     """Returns what the scheduler wrote into a Server's status about the namespace's remotes."""
-    return ((server or {}).get("status") or {}).get("remotesProblem")
+    return status_of(server).get("remotesProblem")
 
 
 def _gateway_differs(change: Change) -> bool:
@@ -294,7 +295,7 @@ def _gateway_differs(change: Change) -> bool:
 def _wanted(manifest: Object) -> tuple[object, ...]:
     """Returns the parts of an object that its reconciliation depends on: of the status, which it writes
     itself, only the scheduler's fields."""
-    metadata, status = manifest["metadata"], manifest.get("status") or {}
+    metadata, status = manifest["metadata"], status_of(manifest)
     return (
         manifest.get("spec"),
         status.get("fallback"),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from bailie.api.kinds import SERVER
 from bailie.api.seldon_config import RUN_COMPONENTS, SCHEDULER, SeldonConfig
 from bailie.api.seldon_runtime import SeldonRuntime
-from bailie.api.status import Condition, happy
+from bailie.api.status import Condition, happy, status_of
 from bailie.kube.errors import Forbidden
 from bailie.manifests.configuration import effective_configuration
 from bailie.manifests.objects import is_ours
@@ -112,8 +112,8 @@ class RuntimeReconciler(Reconciler[SeldonRuntime, SeldonConfig]):
     def _remotes(self, runtime: SeldonRuntime) -> list[Condition]:
         """Returns the condition of the configured remotes, once there has been a reason for one."""
         servers = self._cache.objects(SERVER, runtime.metadata.namespace)
-        told = [(each.get("status") or {}).get("remotesProblem") for each in servers]
-        problems = list(dict.fromkeys(each for each in told if each))
+        told = [status_of(each).get("remotesProblem") for each in servers]
+        problems = list(dict.fromkeys(each for each in told if each and isinstance(each, str)))
         known = any(each.type == REMOTES for each in runtime.status.conditions)
         return [remotes_usable(problems)] if problems or known else []
 

@@ -11,6 +11,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from bailie.api.kinds import MODEL, SELDON_RUNTIME, SERVER
+from bailie.api.status import status_of
 from bailie.control import load_samples
 from bailie.control.collectors import told_tracing
 from bailie.control.engine import Engine, EnginePorts
@@ -233,7 +234,7 @@ def _matters(change: Change) -> bool:
 def _mark(manifest: Mapping[str, Any]) -> tuple[object, ...]:
     told: object = None
     if manifest["kind"] == SERVER.kind:
-        told = (manifest.get("status") or {}).get("replicas")
+        told = status_of(manifest).get("replicas")
     elif manifest["kind"] == SELDON_RUNTIME.kind:
         told = told_tracing(manifest)
     return (object_mark(manifest["metadata"]), told)

@@ -22,7 +22,6 @@ from bailie.lifecycle.version import VersionFacts
 from bailie.placement import ReplicaId, Server, Snapshot, VersionId
 from bailie.scheduler.status.models import ModelWriter
 from bailie.scheduler.status.servers import ServerWriter
-from bailie.scheduler.status.subjects import conditions_of
 from bailie.scheduler.status.writer import UNCERTAIN_SECONDS, StatusWriter
 
 until = partial(until_within, seconds=30.0)
@@ -130,11 +129,6 @@ async def test_a_deletion_goes_on_when_the_unload_took_too_long_and_says_so(name
         writer.take(result(deleted=True, left=[COPY], generation=generation))
         await until(lambda: namespace.names() == set())
         await until(lambda: "UnloadGivenUp" in namespace.events())
-
-
-def test_conditions_that_cannot_be_read_are_left_out():
-    good = {"type": "Ready", "status": "True"}
-    assert [each.type for each in conditions_of({"conditions": [good, {"type": 1}]})] == ["Ready"]
 
 
 async def test_nothing_is_written_while_it_is_not_certain_that_the_lease_is_held(namespace):

@@ -10,6 +10,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from bailie.api.kinds import MODEL
+from bailie.api.status import told_conditions
 from bailie.cli.applying import apply_all
 from bailie.cli.cluster import connected, run
 from bailie.cli.files import valid_objects
@@ -128,6 +129,4 @@ def awaited(
 
 def is_not_run(manifest: Manifest) -> bool:
     """Tells whether its controller has said that this version of Bailie does not run the object's kind."""
-    return any(
-        each.get("reason") == "NotSupported" for each in manifest.get("status", {}).get("conditions", [])
-    )
+    return any(each.reason == "NotSupported" for each in told_conditions(manifest))

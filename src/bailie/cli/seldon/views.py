@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from bailie.api.status import status_of
 from bailie.local.readiness import condition, is_current
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ def model_state(model: Manifest) -> tuple[str, str]:
 def model_status(model: Manifest) -> dict[str, Any]:
     """Returns a Model as `seldon model status` prints it."""
     state, reason = model_state(model)
-    metadata, spec, status = model["metadata"], model["spec"], model.get("status", {})
+    metadata, spec, status = model["metadata"], model["spec"], status_of(model)
     server = str(status.get("selector", "")).partition("server=")[2]
     changed = condition(model, "RolledOut").get("lastTransitionTime")
     told = {
@@ -152,7 +153,7 @@ def experiment_status(experiment: Manifest) -> dict[str, Any]:
 
 def server_status(server: Manifest) -> dict[str, Any]:
     """Returns a Server as `seldon server status` prints it."""
-    status = server.get("status", {})
+    status = status_of(server)
     return {
         "serverName": server["metadata"]["name"],
         "expectedReplicas": server["spec"].get("replicas", 1),

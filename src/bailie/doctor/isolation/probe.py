@@ -14,6 +14,7 @@ import itertools
 from typing import TYPE_CHECKING, Any
 
 from bailie.api.kinds import LEASE, MODEL
+from bailie.api.status import number_of, told_condition
 from bailie.doctor.isolation.samples import IsolationRefused, Samples, Scheduling
 from bailie.inference.client import ServerUnreachable
 from bailie.kube.errors import AlreadyExists, ApiError, Conflict, NotFound
@@ -129,8 +130,8 @@ class NamespaceProbe:
         return int(changed["metadata"]["generation"])
 
     async def _is_seen(self, generation: int) -> bool:
-        status = (await self._client.get(MODEL, PROBE, self.namespace)).get("status") or {}
-        return int(status.get("observedGeneration") or 0) >= generation
+        probe = await self._client.get(MODEL, PROBE, self.namespace)
+        return number_of(probe, "observedGeneration") >= generation
 
 
 async def scheduling(client: Client, namespace: str) -> Scheduling:
@@ -159,8 +160,8 @@ async def _asked(plane: RestClient, model: str) -> str:
 
 
 def _is_ready(model: dict[str, Any]) -> bool:
-    conditions = (model.get("status") or {}).get("conditions") or ()
-    return any(each.get("type") == "Ready" and each.get("status") == "True" for each in conditions)
+    ready = told_condition(model, "Ready")
+    return ready is not None and ready.status == "True"
 
 
 def _manifest(namespace: str) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from bailie.api import kinds
 from bailie.api.server import Server
 from bailie.api.server_config import ServerConfig
+from bailie.api.status import number_of, status_of
 from bailie.manifests.artifact_volumes import RCLONE, patch_warnings
 from bailie.manifests.checks import template_problems
 from bailie.manifests.fences import Fence, forbidden
@@ -15,7 +16,7 @@ from bailie.manifests.objects import is_ours
 from bailie.manifests.server import server_origin, server_workload
 from bailie.migration.checks.configurations import bailies_homes, configurations
 from bailie.migration.checks.resources import reference_to, some
-from bailie.migration.facts import annotations_of, labels_of, name_of, spec_of, status_of
+from bailie.migration.facts import annotations_of, labels_of, name_of, spec_of
 from bailie.migration.finding import PlanFinding, advice, blocker
 from bailie.migration.source import SELDON_SOURCES, MoveSource
 from bailie.scope.claim import TERM_ANNOTATION
@@ -70,7 +71,7 @@ def agents(facts: MoveFacts, source: MoveSource) -> Iterator[PlanFinding]:
         if without:
             text = f"the pods {some(without)} have no container {_AGENT}: no scheduler knows their models"
             yield blocker("agents", reference_to(server), text, describe)
-        wanted = int(status_of(server).get("replicas") or 0)
+        wanted = number_of(server, "replicas")
         if told is not None and told.get(name, 0) < wanted:
             text = (
                 f"{told.get(name, 0)} of {wanted} agents are connected to the central scheduler; a hand-over "

@@ -44,7 +44,7 @@ def reference_to(item: Object) -> str:
 
 
 def contents(facts: MoveFacts, source: MoveSource) -> Iterator[PlanFinding]:  # noqa: ARG001 - as all checks
-    """Yields the mistakes for which Bailie would refuse an object, and statuses that cannot be read."""
+    """Yields the mistakes for which Bailie would refuse an object."""
     for kind in _OWN:
         for item in facts.here.all(kind):
             for problem in parse(item)[1]:
@@ -55,10 +55,6 @@ def contents(facts: MoveFacts, source: MoveSource) -> Iterator[PlanFinding]:  # 
 def _refused(item: Object, problem: Problem) -> PlanFinding:
     plural = f"{item['kind'].lower()}s"
     place = f"--namespace {item['metadata']['namespace']}"
-    if problem.path.startswith("status"):
-        text = f"the status cannot be read ({problem}); its controller has to write it again"
-        remedy = f"kubectl get {plural} {name_of(item)} {place} -o yaml"
-        return blocker("status", reference_to(item), text, remedy)
     if problem.path == "metadata.name":
         text = f"Bailie would refuse the name: {problem.message}"
         remedy = "make the object again under another name, and move its callers, before the move"

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 
 from bailie.api import kinds
 from bailie.api.quantity import parse_quantity, parse_thousandths
+from bailie.api.status import status_of
 from bailie.doctor.facts import Unknown
 from bailie.migration.checks.resources import reference_to
-from bailie.migration.facts import labels_of, name_of, spec_of, status_of
+from bailie.migration.facts import labels_of, name_of, spec_of
 from bailie.migration.finding import PlanFinding, advice, blocker
 from bailie.migration.requests import memory_of, processors_of
 from bailie.migration.seldon.interruption import seconds_for

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from bailie.api.kinds import MODEL, SERVICE
 from bailie.migration.changes import patch
-from bailie.migration.facts import condition_of, name_of, spec_of, status_of
+from bailie.migration.facts import condition_of, name_of, runtime_status, spec_of
 from bailie.migration.seldon.detach import with_selector
 from bailie.migration.seldon.parts import addresses_of, behind, envoys, mesh, own_envoys, own_workload
 from bailie.migration.serving import silent_names
@@ -20,6 +20,7 @@ from bailie.wellknown import labels, names, ports
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from bailie.api.seldon_runtime import FallbackStatus
     from bailie.migration.changes import MoveChange
     from bailie.migration.facts import MoveFacts, NamespaceObjects, Object
     from bailie.migration.record import MoveRecord
@@ -61,9 +62,8 @@ def are_served(facts: MoveFacts, record: MoveRecord) -> tuple[str, ...]:
 
     `Ready` of Models may still be the word of Seldon Core's operator; `RolledOut` is Bailie's alone.
     """
-    runtime = facts.here.runtime() or {}
-    told = status_of(runtime).get("fallback")
-    if not isinstance(told, dict):
+    told = runtime_status(facts.here.runtime()).fallback
+    if told is None:
         return ("fall-back: the namespace's scheduler has not told yet which names are handed on",)
     silent = silent_names(facts.here, record)
     return (*_handed_on(told, silent), *_not_rolled_out(facts.here, record))
@@ -123,15 +123,14 @@ def _present(here: NamespaceObjects, pods: tuple[Object, ...]) -> Iterator[str]:
             yield f"Service {names.MESH}: it still leads to {address}"
 
 
-def _handed_on(told: Object, silent: frozenset[str]) -> Iterator[str]:
+def _handed_on(told: FallbackStatus, silent: frozenset[str]) -> Iterator[str]:
     """Yields the names that the fall-back answers for, but for those that nothing answered for before."""
-    listed = [str(each) for each in told.get("listed") or ()]
-    for name in listed:
+    for name in told.listed:
         if name not in silent:
-            yield f"{name}: {told.get('mesh')} still answers for it"
-    more = int(told.get("names") or 0) - len(listed)
+            yield f"{name}: {told.mesh} still answers for it"
+    more = told.names - len(told.listed)
     if more > len(silent):
-        yield f"{more} more names: {told.get('mesh')} still answers for them"
+        yield f"{more} more names: {told.mesh} still answers for them"
 
 
 def _not_rolled_out(here: NamespaceObjects, record: MoveRecord) -> Iterator[str]:

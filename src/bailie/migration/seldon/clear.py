@@ -29,7 +29,15 @@ from bailie.manifests.objects import MANAGED_BY, is_ours, is_seldon_cores
 from bailie.migration.central_steps import overrides_of
 from bailie.migration.changes import MoveChange, delete, patch
 from bailie.migration.checks.resources import FINALIZERS
-from bailie.migration.facts import annotations_of, is_going, labels_of, name_of, owners_of, spec_of, status_of
+from bailie.migration.facts import (
+    annotations_of,
+    is_going,
+    labels_of,
+    name_of,
+    owners_of,
+    runtime_status,
+    spec_of,
+)
 from bailie.migration.given_rights import kind_and_present
 from bailie.migration.seldon.detach import is_own_before
 from bailie.migration.seldon.install import needed_rights
@@ -71,7 +79,7 @@ def part(facts: MoveFacts, record: MoveRecord) -> tuple[MoveChange, ...]:  # noq
 
 def is_without_fallback(facts: MoveFacts, record: MoveRecord) -> tuple[str, ...]:  # noqa: ARG001 - a Hold
     """Waits until the scheduler tells of no fall-back any more."""
-    told = status_of(facts.here.runtime() or {}).get("fallback")
+    told = runtime_status(facts.here.runtime()).fallback
     return ("fall-back: the namespace's scheduler has not given it up yet",) if told else ()
 
 

@@ -10,10 +10,11 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from bailie.api.kinds import DEPLOYMENT, LEASE, MLOPS_GROUP, MODEL, POD, SERVER
+from bailie.api.status import status_of
 from bailie.doctor.facts import Unknown
 from bailie.manifests.objects import is_seldon_cores
 from bailie.migration.changes import MoveChange, patch
-from bailie.migration.facts import annotations_of, condition_of, is_going, name_of, spec_of, status_of
+from bailie.migration.facts import annotations_of, condition_of, is_going, name_of, spec_of
 from bailie.migration.fields import writes_of
 from bailie.migration.foreign import containers_with, operator_of
 from bailie.migration.seldon.one_by_one import models_on

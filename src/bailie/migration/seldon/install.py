@@ -23,12 +23,13 @@ from bailie.api.kinds import (
     SERVICE,
     STATEFUL_SET,
 )
+from bailie.api.status import status_of
 from bailie.manifests.defaults import SELDON_CONFIG_NAME, token_secret
 from bailie.manifests.objects import is_ours
 from bailie.manifests.rbac import MODEL_SECRETS, namespace_manifests
 from bailie.migration.central_steps import LEAVING_OUT, overrides_of, with_scheduler
 from bailie.migration.changes import MoveChange, create, delete, patch
-from bailie.migration.facts import annotations_of, condition_of, is_going, name_of, spec_of, status_of
+from bailie.migration.facts import annotations_of, condition_of, is_going, name_of, spec_of
 from bailie.migration.given_rights import give, reference, take
 from bailie.migration.record import mesh_namespace
 from bailie.migration.seldon.one_by_one import HELD, lead_all_back

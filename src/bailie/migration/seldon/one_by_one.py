@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from bailie.api.kinds import EXPERIMENT, MODEL, PERSISTENT_VOLUME_CLAIM, POD, SERVER, SERVICE
+from bailie.api.status import status_of
 from bailie.manifests.objects import is_ours
 from bailie.migration.changes import delete, patch
 from bailie.migration.facts import (
@@ -19,8 +20,8 @@ from bailie.migration.facts import (
     is_going,
     labels_of,
     name_of,
+    runtime_status,
     spec_of,
-    status_of,
 )
 from bailie.migration.fields import writes_of
 from bailie.migration.seldon.parts import (
@@ -84,11 +85,11 @@ def is_over(facts: MoveFacts, record: MoveRecord, server: str) -> tuple[str, ...
     """
     if lacking := _lacking(facts.here, server):
         return (lacking,)
-    told = status_of(facts.here.runtime() or {}).get("fallback")
-    if not isinstance(told, dict):
+    told = runtime_status(facts.here.runtime()).fallback
+    if told is None:
         return ("fall-back: the namespace's scheduler has not told yet which names are handed on",)
-    listed = {str(each) for each in told.get("listed") or ()}
-    return tuple(_not_over(facts.here, record, server, listed - silent_names(facts.here, record)))
+    listed = set(told.listed) - silent_names(facts.here, record)
+    return tuple(_not_over(facts.here, record, server, listed))
 
 
 def lead_here(facts: MoveFacts, record: MoveRecord, server: str) -> tuple[MoveChange, ...]:  # noqa: ARG001

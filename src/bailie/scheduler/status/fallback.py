@@ -10,6 +10,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 from bailie.api.kinds import SELDON_RUNTIME
+from bailie.api.status import status_of
 from bailie.kube.controller import Result
 from bailie.kube.events import EventType
 
@@ -52,7 +53,7 @@ class FallbackWriter:
 
     async def write(self, manifest: Object) -> Result | None:
         """Writes the names, as `writer.KindWriter` says; a runtime that names no mesh has none."""
-        name, status = manifest["metadata"]["name"], manifest.get("status") or {}
+        name, status = manifest["metadata"]["name"], status_of(manifest)
         wanted, now = self._wanted(name), asyncio.get_running_loop().time()
         if not self._known or status.get("fallback") == wanted:
             return None
@@ -62,7 +63,8 @@ class FallbackWriter:
         self._written = now
         body = {"status": {"fallback": wanted}}
         await self._client.patch(SELDON_RUNTIME, name, self._namespace, body, subresource="status")
-        if wanted and not wanted["names"] and (status.get("fallback") or {}).get("names"):
+        before = status.get("fallback")
+        if wanted and not wanted["names"] and isinstance(before, dict) and before.get("names"):
             text = f"the namespace answers for all of its names; {wanted['mesh']} is asked for none"
             self._recorder.event(manifest, EventType.NORMAL, "ServedHere", text)
         return None

@@ -9,6 +9,7 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from bailie.api.kinds import PIPELINE, SELDON_RUNTIME
+from bailie.api.status import status_of
 from bailie.kube.controller import Result
 from bailie.scheduler.status.fallback import FallbackWriter
 
@@ -64,7 +65,7 @@ class PipelineUseWriter:
 
     async def write(self, manifest: Object) -> Result | None:
         """Writes the field of the runtime that counts where it differs. Raises ApiError."""
-        name, told = manifest["metadata"]["name"], bool((manifest.get("status") or {}).get("hasPipelines"))
+        name, told = manifest["metadata"]["name"], bool(status_of(manifest).get("hasPipelines"))
         if name != self._runtime or self._used is None or self._used == told:
             return None
         left = self._since + self._unused_seconds - asyncio.get_running_loop().time()

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import structlog
 
 from bailie.api.kinds import SERVER
+from bailie.api.status import status_of
 from bailie.control.server_rules import SCALER
 from bailie.control.server_status import ServerStatuses
 from bailie.kube.controller import Result
@@ -70,7 +71,7 @@ class ServerWriter:
 
         The operator writes `replicas` and `selector`; they are written here only where the status lacks them.
         """
-        name, status = manifest["metadata"]["name"], manifest.get("status") or {}
+        name, status = manifest["metadata"]["name"], status_of(manifest)
         again = await self._scale(manifest)
         found, now = self._found(name), asyncio.get_running_loop().time()
         if found is None or all(status.get(key) == value for key, value in found.items()):

@@ -9,9 +9,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import structlog
-from pydantic import ValidationError
 
-from bailie.api.status import Condition
+from bailie.api.status import Condition, number_of, status_of, told_condition, told_conditions
 from bailie.control.pass_result import PassResult
 from bailie.kube.clock import stamp, utc_now
 from bailie.kube.events import EventType
@@ -77,11 +76,9 @@ class SubjectWriter:
 
     async def write_status(self, manifest: Manifest, facts: SubjectFacts) -> None:
         """Writes what the status lacks, and an event for each condition that is news. Raises ApiError."""
-        status = manifest.get("status") or {}
-        before = conditions_of(status)
-        observed = int(status.get("observedGeneration") or 0)
+        before, observed = told_conditions(manifest), number_of(manifest, "observedGeneration")
         wanted = facts.status(observed, before, stamp(utc_now()))
-        if not (lacking := _lacking(status, wanted)):
+        if not (lacking := _lacking(status_of(manifest), wanted)):
             return
         name = manifest["metadata"]["name"]
         await self._client.patch(self._kind, name, self._namespace, {"status": lacking}, subresource="status")
@@ -94,17 +91,6 @@ class SubjectWriter:
             )
             reason = condition.reason or condition.type
             self._recorder.event(manifest, kind, reason, condition.message or reason)
-
-
-def conditions_of(status: Manifest) -> tuple[Condition, ...]:
-    """Returns the conditions that can be read; a condition that another writer made wrong is replaced."""
-    found: list[Condition] = []
-    for each in status.get("conditions") or ():
-        try:
-            found.append(Condition.model_validate(each))
-        except ValidationError:
-            log.debug("condition not understood", condition=each)
-    return tuple(found)
 
 
 def _lacking(found: Manifest, wanted: Manifest) -> dict[str, Any]:
@@ -127,5 +113,5 @@ def _goes_on(condition: Condition) -> bool:
 
 def _says_ready(manifest: Manifest) -> bool:
     """Says whether the leader before wrote Ready; a new leader keeps that until Envoys have reached it."""
-    conditions = conditions_of(manifest.get("status") or {})
-    return any(each.type == "Ready" and each.status == "True" for each in conditions)
+    ready = told_condition(manifest, "Ready")
+    return ready is not None and ready.status == "True"
