@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import itertools
 import os
 import signal
@@ -11,6 +12,7 @@ import sys
 
 import grpc
 import pytest
+import structlog
 from google.protobuf.internal.encoder import _VarintBytes
 from structlog.testing import capture_logs
 from tests.support.agents import MIB, TOKEN, connected, hello, report, status
@@ -640,3 +642,50 @@ def test_a_session_whose_agent_takes_no_message_ends(service):
     with asyncio.Runner(loop_factory=lambda: TimelapseLoop(100)) as runner:
         ended = runner.run(talk())
     assert ended == (grpc.StatusCode.DEADLINE_EXCEEDED, "a message was not taken within 30 s")
+
+
+class DeafFromTheFirst(Deaf):
+    """The call of an agent that says hello, and takes no welcome before it has to."""
+
+    def __init__(self, greeting):
+        super().__init__()
+        self.greeting = greeting
+        self.aborted = None
+
+    async def read(self):
+        return self.greeting
+
+    def invocation_metadata(self):
+        return (("authorization", f"Bearer {TOKEN}"),)
+
+    def peer(self):
+        return "ipv4:127.0.0.1:40000"
+
+    async def abort(self, code, told):
+        self.aborted = code
+
+
+def test_an_agent_of_a_later_epoch_that_takes_no_welcome_is_kept_in_no_memory(service):
+    """Its hello, which has megabytes, would stay for as long as the agent lives."""
+
+    def sessions():
+        gc.collect()
+        return [each for each in gc.get_objects() if isinstance(each, AgentSession)]
+
+    async def talk():
+        service.lead(7)
+        before, stream = len(sessions()), DeafFromTheFirst(encoded(hello=hello(epoch=8)))
+        with structlog.testing.capture_logs() as logs:
+            serving = asyncio.get_running_loop().create_task(service.Session(None, stream))
+            await asyncio.sleep(1)
+            assert len(sessions()) == before
+            await asyncio.sleep(60)
+        assert not serving.done(), "gRPC tells nobody the end before the message is taken"
+        stream.has_to.set()
+        await serving
+        return [(each["event"], each["cause"]) for each in logs], stream.aborted
+
+    with asyncio.Runner(loop_factory=lambda: TimelapseLoop(100)) as runner:
+        told, aborted = runner.run(talk())
+    assert told == [("agent takes no message", "a message was not taken within 30 s")]
+    assert aborted is grpc.StatusCode.UNAVAILABLE

@@ -49,6 +49,7 @@ CONNECTED = Gauge("bailie_agents_connected", "Server replicas whose agent is con
 
 _SILENCE_SECONDS = 30.0
 """Agents report at least every 10 s; without a word for this long, the session ends."""
+_NOT_TAKEN = f"a message was not taken within {_SILENCE_SECONDS:.0f} s"
 _MOST_SESSIONS = 2_000
 """Of one namespace, in one scheduler."""
 _LINES = (2.0, 1_000)
@@ -196,13 +197,25 @@ class AgentService:
         hello, session = await self._greetings.introduced(next(self._numbers), context)
         if self._epoch != epoch or not self._leads():
             raise AgentRefused(_UNAVAILABLE, _NOT_LEADING)
-        if hello.epoch > epoch:  # it takes this leader, or not: agent.epochs
-            await context.write(wire.welcome(epoch))
-            told = f"the agent has obeyed epoch {hello.epoch}, this scheduler leads {epoch}"
-            raise AgentRefused(_UNAVAILABLE, told)
+        if hello.epoch > epoch:
+            obeyed, pod = hello.epoch, hello.pod
+            del hello, session  # of megabytes, and the agent may take nothing for as long as it lives
+            await self._tell_epoch(context, epoch, pod)
+            raise AgentRefused(
+                _UNAVAILABLE, f"the agent has obeyed epoch {obeyed}, this scheduler leads {epoch}"
+            )
         if problem := self._occupied(hello):
             raise AgentRefused(_EXHAUSTED, problem, hello.pod)
         return session
+
+    async def _tell_epoch(self, context: Context, epoch: int, pod: str) -> None:
+        """Tells an agent that has obeyed a later epoch of this one: it takes this leader, or not
+        (agent.epochs)."""
+        async with asyncio.TaskGroup() as group:
+            try:
+                await sent(context, wire.welcome(epoch), seconds=_SILENCE_SECONDS, tasks=group)
+            except TimeoutError:
+                self._complaints.warn("agent takes no message", pod, cause=_NOT_TAKEN)
 
     def _occupied(self, hello: pb.Hello) -> str | None:
         """Returns why there is no room for the session beside those that live; None where there is room.
@@ -303,8 +316,7 @@ class AgentService:
                     session.end(grpc.StatusCode.UNAVAILABLE, _NOT_LEADING)
                     return
         except TimeoutError:
-            told = f"a message was not taken within {_SILENCE_SECONDS:.0f} s"
-            session.end(grpc.StatusCode.DEADLINE_EXCEEDED, told)
+            session.end(grpc.StatusCode.DEADLINE_EXCEEDED, _NOT_TAKEN)
 
     def _changed(self) -> None:
         CONNECTED.labels(self.namespace).set(len(self._sessions))
