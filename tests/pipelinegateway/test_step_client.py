@@ -94,6 +94,55 @@ async def test_connections_are_kept_and_one_that_is_closed_is_no_harm(tmp_path):
         assert (await ask(port)).status == 200
 
 
+MIB = 1 << 20
+CHUNKED = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n"
+BODY = b"%x\r\n%b\r\n" % (4 * MIB, b" " * (4 * MIB))
+ENDLESS = {
+    "heads of 1xx": (b"", lambda number: b"HTTP/1.1 103 Hints\r\nlink: %d\r\n\r\n" % number),
+    "headers": (CHUNKED[:-2], lambda number: b"x-%d: y\r\n" % number),
+    "a header": (CHUNKED[:-2] + b"x: ", lambda _: b"y" * 16),
+    "the extension of a chunk": (CHUNKED + BODY + b"1;x=", lambda _: b"y" * 16),
+    "trailers": (CHUNKED + BODY + b"0\r\n", lambda number: b"x-%d: y\r\n" % number),
+    "a trailer": (CHUNKED + BODY + b"0\r\nx: ", lambda _: b"y" * 16),
+}
+
+
+@pytest.mark.parametrize("what", ENDLESS)
+async def test_an_answer_without_end_is_given_up_after_few_bytes(tmp_path, what):
+    first, more = ENDLESS[what]
+    sent = 0
+
+    async def flood(reader, writer):
+        nonlocal sent
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(first)
+        number = 0
+        try:
+            while not writer.is_closing() and sent < 64 * MIB:
+                block = b"".join(map(more, range(number, number + 10_000)))
+                number += 10_000
+                writer.write(block)
+                await writer.drain()
+                sent += len(block)
+        except ConnectionError:
+            pass
+        writer.close()
+
+    server = await asyncio.start_server(flood, "127.0.0.1", 0)
+    async with server, serving() as models:
+        port, models.port = models.port, server.sockets[0].getsockname()[1]
+        most = {"most_body_bytes": 16 * MIB}
+        async with running(tmp_path, models, {"p_1": ONE}, seconds=60, **most) as (engine, gateway):
+            heard = await ask(gateway)
+            assert heard.status == 503
+            assert "framing for the greater part" in heard.json["error"]
+            await until(lambda: engine.client._open == 0)
+            assert engine.budget.used == 0
+        models.port = port
+    # Beside the body and the bound: what both sockets keep.
+    assert sent < 16 * MIB
+
+
 async def test_bytes_that_nobody_asked_for_end_a_connection(tmp_path):
     twice = (200, answered() + answered(b'{"outputs":[{}]}'), 0)
     async with serving(lambda _: twice) as models, running(tmp_path, models, {"p_1": ONE}) as (engine, port):

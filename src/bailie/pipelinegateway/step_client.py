@@ -41,6 +41,8 @@ _MOST_IDLE = 256
 _MOST_CONNECTIONS = 8_192
 """Connections at a time, each with one call: a bound for file descriptors."""
 _MOST_HEAD_BYTES = 256 << 10
+"""Bytes in a row that are of no body: heads, those of answers 1xx among them, trailers, and the framing of a
+chunk. Headers and trailers are counted in no reservation, so this is what an answer may hold beside it."""
 _ROUTE = headers.ROUTE.encode()
 
 
@@ -166,7 +168,7 @@ class StepConnection(asyncio.Protocol):
     def _begin(self) -> None:
         self._headers.clear()
         self._parts: list[bytes] = []
-        self._size = self._fed = 0
+        self._size = self._fed = self._bare = 0
         self._answer: StepResponse | None = None
         self._keep = False
 
@@ -199,6 +201,7 @@ class StepConnection(asyncio.Protocol):
             self.abandon()  # nobody has asked
             return
         self._fed += len(data)
+        before = self._size
         try:
             self._parser.feed_data(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
@@ -206,8 +209,10 @@ class StepConnection(asyncio.Protocol):
             return
         if self._answer is not None:
             self._finish(self._answer)
-        elif self._call is not None and self._fed > 8 * self._size + _MOST_HEAD_BYTES:
-            self._fail(NoResponse("was not answered: the answer is framing for the greater part", True))
+        elif self._call is not None:
+            self._bare = self._bare + len(data) if self._size == before else 0
+            if self._bare > _MOST_HEAD_BYTES or self._fed > 8 * self._size + _MOST_HEAD_BYTES:
+                self._fail(NoResponse("was not answered: the answer is framing for the greater part", True))
 
     def on_message_begin(self) -> None:
         """Notes bytes behind the answer, which nobody has asked for."""
