@@ -25,7 +25,7 @@ from bailie.api.kinds import (
 from bailie.kube.errors import NotFound
 from bailie.manifests.cluster import companions
 from bailie.manifests.fences import Fence
-from bailie.manifests.objects import service
+from bailie.manifests.objects import is_ours, service
 from bailie.operator.central_schedulers import has_own_scheduler
 from bailie.workloads.kubernetes import KubernetesWorkloads
 
@@ -171,6 +171,20 @@ async def test_a_hand_made_external_name_survives(cluster, later):
         assert await cluster.admin.get(SERVICE, SCHEDULER, cluster.a)
 
 
+async def test_a_server_whose_service_somebody_else_made_says_so_until_it_is_gone(cluster):
+    await cluster.admin.create(service(cluster.a, "mlserver", {"ports": [{"port": 80}]}))
+    async with cluster.operator():
+        await cluster.make("Server", "mlserver", {"serverConfig": "mlserver", "replicas": 1})
+        where = {"condition": "OwnObjects"}
+        told = await cluster.until(SERVER, "mlserver", "False", "MadeByOthers", **where)
+        assert told["message"].endswith(f"kubectl delete service mlserver -n {cluster.a}")
+        await cluster.until(SERVER, "mlserver", "True")
+        assert not is_ours(await cluster.admin.get(SERVICE, "mlserver", cluster.a))
+        await cluster.admin.delete(SERVICE, "mlserver", cluster.a)
+        await cluster.until(SERVER, "mlserver", "True", "Own", **where)
+        assert is_ours(await cluster.admin.get(SERVICE, "mlserver", cluster.a))
+
+
 async def serves(cluster, central, namespace):
     """Whether the central scheduler is told of the namespace."""
     try:
@@ -247,7 +261,7 @@ class WaitingWorkloads(KubernetesWorkloads):
             self.asked += 1
             if self.ready:
                 await until(self.ready)
-        await super().ensure(workload)
+        return await super().ensure(workload)
 
 
 async def test_a_hand_over_that_ends_while_the_other_scheduler_is_looked_at_is_noticed(cluster):
@@ -314,7 +328,7 @@ class ReadingStatuses(KubernetesWorkloads):
             lists = [each["data"] for each in companions(workload) if each["kind"] == "ConfigMap"]
             for runtime in (await self.admin.list(SELDON_RUNTIME, workload.namespace)).items if lists else ():
                 self.seen.append((lists, runtime.get("status", {}).get("servedNamespaces")))
-        await super().ensure(workload)
+        return await super().ensure(workload)
 
 
 async def test_the_status_has_a_served_namespace_before_its_scheduler_is_told(cluster):

@@ -8,6 +8,7 @@ from bailie.api.kinds import POD, SELDON_RUNTIME, SERVER, SERVER_CONFIG, SERVICE
 from bailie.kube.errors import Forbidden
 from bailie.manifests.objects import NAME_LABEL
 from bailie.manifests.server import SERVER_COMPONENT
+from bailie.operator.conditions import own_objects
 
 SPEC = {"serverConfig": "mlserver"}
 
@@ -261,13 +262,44 @@ async def test_any_pod_gets_a_condition_and_no_other_server_waits_for_it(install
     assert {name for _, name in installation.workloads.running} == {"good"}
 
 
+@pytest.mark.parametrize(
+    ("kind", "words"),
+    [
+        ("Service", "its names and addresses lead where it says"),
+        ("ConfigMap", "the pods read it in place of the operator's"),
+        ("PodDisruptionBudget", "drains follow its rule"),
+        ("EndpointSlice", "was made by somebody else and is left alone; to have"),
+    ],
+)
+def test_an_object_of_others_is_told_with_the_remedy(kind, words):
+    other = {"kind": kind, "metadata": {"name": "mlserver", "namespace": "a"}}
+    (told,) = own_objects([other], None)
+    assert (told.type, told.status, told.reason) == ("OwnObjects", "False", "MadeByOthers")
+    assert words in told.message
+    assert told.message.endswith(f"kubectl delete {kind.lower()} mlserver -n a")
+    assert [each.status for each in own_objects([], told)] == ["True"]
+    assert own_objects([], None) == []
+
+
+async def test_the_condition_of_an_object_of_others_ends_with_it(installation):
+    other = {"kind": "ConfigMap", "metadata": {"name": "conf", "namespace": installation.a}}
+    installation.workloads.others = {"mlserver": [other]}
+    async with installation.operator():
+        await installation.make("Server", "mlserver", {"serverConfig": "mlserver"})
+        await installation.until(SERVER, "mlserver", "False", "MadeByOthers", condition="OwnObjects")
+        await installation.until(SERVER, "mlserver", "True")
+        installation.workloads.others.clear()
+        await installation.admin.patch(SERVER, "mlserver", installation.a, {"spec": {"replicas": 2}})
+        await installation.until(SERVER, "mlserver", "True", "Own", condition="OwnObjects")
+
+
 class Failing(MemoryWorkloads):
     """Workloads of which one meets a mistake of our own."""
 
     async def ensure(self, workload):
         if workload.name == "bad":
             raise ZeroDivisionError("a mistake of our own")
-        await super().ensure(workload)
+        return await super().ensure(workload)
 
 
 async def test_a_mistake_of_our_own_gets_a_condition_and_no_other_server_waits_for_it(installation):
@@ -329,5 +361,6 @@ class Vanishing(MemoryWorkloads):
     """Workloads of which each takes a while to make, in which a test does something."""
 
     async def ensure(self, workload):
-        await super().ensure(workload)
+        found = await super().ensure(workload)
         await self.meanwhile(workload)
+        return found

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from bailie.api.kinds import POD, SERVICE
 from bailie.workloads.port import Observation
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 class MemoryWorkloads:
     """`running` are the workloads by (namespace, name); `ready` caps how many pods of each are ready.
 
-    `refusals` are raised by `ensure`, by name.
+    `refusals` are raised by `ensure`, by name, and `others` are the objects of others that it returns.
     """
 
     watched: tuple[Kind, ...] = (POD, SERVICE)
@@ -26,15 +26,17 @@ class MemoryWorkloads:
     removed: list[tuple[str, str]] = field(default_factory=list)
     ready: dict[str, int] = field(default_factory=dict)
     refusals: dict[str, Exception] = field(default_factory=dict)
+    others: dict[str, list[Any]] = field(default_factory=dict)
     refused: list[str] = field(default_factory=list)
     message: str = ""
 
-    async def ensure(self, workload: Workload) -> None:
+    async def ensure(self, workload: Workload) -> list[Any]:
         if workload.name in self.refusals:
             self.refused.append(workload.name)
             raise self.refusals[workload.name]
         self.ensured.append((workload.namespace, workload.name))
         self.running[workload.namespace, workload.name] = workload
+        return self.others.get(workload.name, [])
 
     async def remove(self, namespace: str, name: str) -> None:
         self.removed.append((namespace, name))

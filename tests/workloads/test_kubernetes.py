@@ -20,7 +20,7 @@ from bailie.api.kinds import (
 )
 from bailie.kube.client import Client, PatchType
 from bailie.kube.errors import Forbidden
-from bailie.manifests.objects import service
+from bailie.manifests.objects import is_ours, service
 from bailie.manifests.rbac import OPERATOR_ACCOUNT, role_manifests
 from bailie.manifests.workload import Workload
 from bailie.workloads.kubernetes import KubernetesWorkloads
@@ -303,6 +303,30 @@ async def test_a_server_that_the_operator_keeps_is_made_and_goes(admin, workload
     await workloads.ensure(replace(alone, objects=({**server, "spec": {**spec, "replicas": 2}},)))
     by_hand = await admin.get(SERVER, "seldon-pipelinegateway", NAMESPACE)
     assert by_hand["spec"].get("replicas", 1) == 1, "one that a user has made is left alone"
+
+
+COMPANIONS = {
+    "Service": (SERVICE, "mlserver", {"spec": {"type": "ExternalName", "externalName": "elsewhere"}}),
+    "ConfigMap": (CONFIG_MAP, "conf", {"data": {"a": "theirs"}}),
+    "PodDisruptionBudget": (POD_DISRUPTION_BUDGET, "mlserver", {"spec": {"maxUnavailable": 0}}),
+}
+
+
+@pytest.mark.parametrize("kind", COMPANIONS)
+async def test_an_object_of_others_in_the_place_of_one_of_its_own_is_left_alone_and_told(
+    admin, workloads, kind
+):
+    of, name, content = COMPANIONS[kind]
+    head = {"apiVersion": of.api_version, "kind": kind, "metadata": {"name": name, "namespace": NAMESPACE}}
+    theirs = await admin.create({**head, **content})
+    for _ in range(2):
+        (told,) = await workloads.ensure(WORKLOAD)
+        assert (told["kind"], told["metadata"]["name"]) == (kind, name)
+    assert await admin.get(of, name, NAMESPACE) == theirs
+    assert await stateful_set(admin)
+    await admin.delete(of, name, NAMESPACE)
+    assert list(await workloads.ensure(WORKLOAD)) == []
+    assert is_ours(await admin.get(of, name, NAMESPACE))
 
 
 async def test_pods_of_somebody_else_are_not_taken_over(admin, workloads):

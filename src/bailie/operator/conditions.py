@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from bailie.api.kinds import CONFIG_MAP, POD_DISRUPTION_BUDGET, SERVICE
 from bailie.api.problems import told_problems
 from bailie.api.resource import NO_EFFECT
 from bailie.api.seldon_config import ENVOY, SCHEDULER
@@ -34,6 +35,7 @@ READY = "Ready"
 WORKLOAD_READY = "StatefulSetOrDeploymentReady"
 CONFIG_CURRENT = "ConfigCurrent"
 OWN_SERVICES = "OwnServices"
+OWN_OBJECTS = "OwnObjects"
 SCHEDULER_PRESENT = "SchedulerPresent"
 KNOWN_CONTAINERS = "KnownContainers"
 SCHEDULER_REFUSED = "SchedulerNamespaceRefused"
@@ -133,6 +135,38 @@ def own_services(hand_made: Sequence[Object]) -> Condition:
         return _holds(OWN_SERVICES, "Own", "the runtime has its Services to itself")
     text = "; ".join(f"{_described(each)} is left alone" for each in hand_made)
     return unmet("HandMade", text, OWN_SERVICES).model_copy(update={"severity": "Info"})
+
+
+def own_objects(others: Sequence[Object], before: Condition | None) -> list[Condition]:
+    """Returns whether the objects around the pods are the operator's own, once there was a reason to say so.
+
+    `others`: the objects of others in their places, which are left alone; `before`: the condition that the
+    status has.
+    """
+    if not others:
+        text = "no object of others is in the place of one of its own"
+        return [_holds(OWN_OBJECTS, "Own", text)] if before is not None else []
+    text = "; ".join(map(_in_the_place, others))
+    return [unmet("MadeByOthers", text, OWN_OBJECTS).model_copy(update={"severity": "Warning"})]
+
+
+_WHAT_FOLLOWS = {
+    SERVICE.kind: "so its names and addresses lead where it says, not to these pods",
+    CONFIG_MAP.kind: "and the pods read it in place of the operator's",
+    POD_DISRUPTION_BUDGET.kind: "so drains follow its rule",
+}
+
+
+def _in_the_place(other: Object) -> str:
+    """Returns what an object of others does in the place of one of the operator's, and the remedy."""
+    kind, metadata = str(other["kind"]), other["metadata"]
+    maker = "Seldon Core's operator" if is_seldon_cores(other) else "somebody else"
+    follows = f", {found}" if (found := _WHAT_FOLLOWS.get(kind)) else ""
+    remedy = f"kubectl delete {kind.lower()} {metadata['name']} -n {metadata['namespace']}"
+    return (
+        f'the {kind} "{metadata["name"]}" was made by {maker} and is left alone{follows}; to have the'
+        f" operator make its own: {remedy}"
+    )
 
 
 def pipeline_gateway(runtime: SeldonRuntime, server: Object | None, refusal: str) -> Condition:

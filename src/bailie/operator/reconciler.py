@@ -46,6 +46,9 @@ if TYPE_CHECKING:
 RESYNC_SECONDS = 300.0
 """Between two reconciliations of an object that nothing has triggered; they repair changes that no watch
 shows."""
+OTHERS_SECONDS = 30.0
+"""How soon to look again while objects of others are in the places of the operator's own: not all are
+watched."""
 PENDING_SECONDS = 1.0
 """How soon to look again while the configurations are not listed yet, or while a scheduler hands a namespace
 over."""
@@ -64,6 +67,14 @@ class Outcome:
     made: bool = True
     again: float = RESYNC_SECONDS
     warnings: Sequence[Problem] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Ensured:
+    """Why a workload is refused, empty when it is not, and the objects of others in the places of its own."""
+
+    refusal: str = ""
+    others: Sequence[Object] = ()
 
 
 class Using(Generic[C]):
@@ -217,23 +228,21 @@ class Reconciler(Generic[R, C]):
             await self._reporter.report(manifest, [unmet("WorkloadFailed", text)])
             raise
 
-    async def _ensure(self, workload: Workload, origin: Origin) -> str:
-        """Ensures a workload. Returns why the workload is refused, empty when it is not; running pods of a
-        refused workload go on.
+    async def _ensure(self, workload: Workload, origin: Origin) -> Ensured:
+        """Ensures a workload; running pods of a refused one go on.
 
         `origin`: where its pods come from. Raises ApiError.
         """
         problems = template_problems(workload)
         if problems:
-            return told_problems(problems)
+            return Ensured(told_problems(problems))
         beyond = forbidden(workload, self._fence, origin)
         if beyond:
-            return beyond
+            return Ensured(beyond)
         try:
-            await self._workloads.ensure(workload)
+            return Ensured(others=await self._workloads.ensure(workload))
         except WorkloadRefused as refusal:
-            return str(refusal)
-        return ""
+            return Ensured(str(refusal))
 
     async def _refuse(self, manifest: Object, conditions: Sequence[Condition]) -> Result:
         await self._reporter.report(manifest, conditions)

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from bailie.api.kinds import SERVER
+from bailie.api.kinds import SERVER, SERVICE
 from bailie.api.seldon_config import RUN_COMPONENTS, SCHEDULER, SeldonConfig
 from bailie.api.seldon_runtime import SeldonRuntime
 from bailie.api.status import Condition, happy, status_of
@@ -28,11 +28,13 @@ from bailie.manifests.runtime import (
 from bailie.operator.central_schedulers import central_namespace, hand_made
 from bailie.operator.conditions import (
     COMPONENT_CONDITIONS,
+    OWN_OBJECTS,
     PIPELINE_GATEWAY_READY,
     REMOTES,
     SCHEDULER_REFUSED,
     SERVED_HERE,
     left_out_condition,
+    own_objects,
     own_services,
     pipeline_gateway,
     remotes_usable,
@@ -43,7 +45,14 @@ from bailie.operator.conditions import (
     without_template,
     workload_condition,
 )
-from bailie.operator.reconciler import PENDING_SECONDS, RESYNC_SECONDS, Outcome, Reconciler
+from bailie.operator.reconciler import (
+    OTHERS_SECONDS,
+    PENDING_SECONDS,
+    RESYNC_SECONDS,
+    Ensured,
+    Outcome,
+    Reconciler,
+)
 from bailie.scope.central import let
 from bailie.wellknown.names import PIPELINE_GATEWAY
 
@@ -51,6 +60,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from bailie.api.seldon_config import Configuration
+    from bailie.kube.client import Object
     from bailie.manifests.workload import Workload
     from bailie.operator.reconciler import Using
 
@@ -86,7 +96,9 @@ class RuntimeReconciler(Reconciler[SeldonRuntime, SeldonConfig]):
         }
         if not using.frozen:
             await self._note_served(resource, serves)
-        refusals = {} if using.frozen else await self._run(resource, using.config, workloads)
+        found = {} if using.frozen else await self._run(resource, using.config, workloads)
+        refusals = {name: each.refusal for name, each in found.items() if each.refusal}
+        others = [each for one in found.values() for each in one.others if each["kind"] != SERVICE.kind]
         conditions = [
             await self._condition(resource, name, workloads.get(name), refusals.get(name, ""))
             for name in RUN_COMPONENTS
@@ -101,13 +113,17 @@ class RuntimeReconciler(Reconciler[SeldonRuntime, SeldonConfig]):
             fields["tracing"] = tracing_status(resource, using.config)
         conditions += self._remotes(resource)
         settings = effective_configuration(resource.spec.config, using.config.spec.config)
-        conditions += await self._pipelines(resource, settings, frozen=using.frozen)
+        gateways, more = await self._pipelines(resource, settings, frozen=using.frozen)
+        others += more
+        conditions += gateways
+        if not using.frozen and not refusals:
+            conditions += own_objects(others, resource.status.condition(OWN_OBJECTS))
         if resource.spec.fallback_mesh or resource.status.condition(SERVED_HERE):
             conditions.append(served_here(resource))
-        again = PENDING_SECONDS if waits else RESYNC_SECONDS
-        found = [*conditions, services, ready]
+        again = PENDING_SECONDS if waits else OTHERS_SECONDS if others else RESYNC_SECONDS
+        conditions += [services, ready]
         warnings = broker_warnings(settings)
-        return Outcome(found, fields, made=not refusals, again=again, warnings=warnings)
+        return Outcome(conditions, fields, made=not refusals, again=again, warnings=warnings)
 
     def _remotes(self, runtime: SeldonRuntime) -> list[Condition]:
         """Returns the condition of the configured remotes, once there has been a reason for one."""
@@ -119,23 +135,27 @@ class RuntimeReconciler(Reconciler[SeldonRuntime, SeldonConfig]):
 
     async def _pipelines(
         self, runtime: SeldonRuntime, settings: Configuration, *, frozen: bool
-    ) -> list[Condition]:
+    ) -> tuple[list[Condition], list[Object]]:
         """Keeps the Server of the pipeline gateways while the scheduler tells of a Pipeline.
 
-        Returns the condition of the gateways, once there has been a reason for one. An older Role keeps the
-        Server back, and nothing else of the runtime. `frozen`: a Server that is there may not be changed.
+        Returns the condition of the gateways, once there has been a reason for one, and the objects of others
+        in the places of those around the Server, of which that condition does not tell. An older Role keeps
+        the Server back, and nothing else of the runtime. `frozen`: a Server that is there may not be changed.
         """
         namespace, wanted, refusal = runtime.metadata.namespace, runtime.status.has_pipelines, ""
         server = self._cache.get(SERVER, (namespace, PIPELINE_GATEWAY))
+        others: list[Object] = []
         try:
             if wanted and not gateway_is_left_out(runtime) and not (frozen and server is not None):
-                await self._workloads.ensure(pipeline_gateway_workload(runtime, settings))
+                found = await self._workloads.ensure(pipeline_gateway_workload(runtime, settings))
+                others = [each for each in found if each["kind"] != SERVER.kind]
             elif server is not None and is_ours(server) and not frozen:
                 await self._workloads.remove(namespace, PIPELINES_WORKLOAD)
         except Forbidden as error:
             refusal = str(error)
         known = any(each.type == PIPELINE_GATEWAY_READY for each in runtime.status.conditions)
-        return [pipeline_gateway(runtime, server, refusal)] if wanted or known or refusal else []
+        told = wanted or known or refusal
+        return [pipeline_gateway(runtime, server, refusal)] if told else [], others
 
     def _served_namespaces(self, runtime: SeldonRuntime) -> tuple[str, ...]:
         """Returns the other namespaces that the runtime's scheduler serves.
@@ -164,18 +184,16 @@ class RuntimeReconciler(Reconciler[SeldonRuntime, SeldonConfig]):
 
     async def _run(
         self, runtime: SeldonRuntime, config: SeldonConfig, workloads: Mapping[str, Workload]
-    ) -> dict[str, str]:
-        """Ensures and removes the workloads before any is observed, so that started pods can be seen; returns
-        refusals."""
+    ) -> dict[str, Ensured]:
+        """Ensures and removes the workloads before any is observed, so that started pods can be seen."""
         missing = missing_components(runtime, config)
         for name in RUN_COMPONENTS:
             if name not in workloads and name not in missing:
                 await self._workloads.remove(runtime.metadata.namespace, name)
-        found = {
+        return {
             name: await self._ensure(workload, component_origin(config, name))
             for name, workload in workloads.items()
         }
-        return {name: refusal for name, refusal in found.items() if refusal}
 
     async def _condition(
         self, runtime: SeldonRuntime, name: str, workload: Workload | None, refusal: str

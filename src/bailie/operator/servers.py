@@ -16,14 +16,16 @@ from bailie.manifests.server import SERVER_LABEL, server_origin, server_workload
 from bailie.manifests.workload import container_names
 from bailie.operator.central_schedulers import hand_made
 from bailie.operator.conditions import (
+    OWN_OBJECTS,
     WORKLOAD_READY,
     known_containers,
+    own_objects,
     scheduler_present,
     server_scaling,
     unmet,
     workload_condition,
 )
-from bailie.operator.reconciler import Outcome, Reconciler
+from bailie.operator.reconciler import OTHERS_SECONDS, RESYNC_SECONDS, Ensured, Outcome, Reconciler
 
 if TYPE_CHECKING:
     from bailie.api.status import Condition
@@ -50,12 +52,12 @@ class ServerReconciler(Reconciler[Server, ServerConfig]):
     async def converge(self, resource: Server, using: Using[ServerConfig]) -> Outcome:
         """Makes the pods run and says how many are ready."""
         workload = server_workload(resource, using.config)
-        refusal = "" if using.frozen else await self._ensure(workload, server_origin(using.config))
+        found = Ensured() if using.frozen else await self._ensure(workload, server_origin(using.config))
         seen = await self._workloads.observe(workload.namespace, workload.name)
         condition = workload_condition(WORKLOAD_READY, workload.replicas, seen)
         ready = (
-            unmet("Refused", f"running pods stay as they are: {refusal}")
-            if refusal
+            unmet("Refused", f"running pods stay as they are: {found.refusal}")
+            if found.refusal
             else happy([condition], [WORKLOAD_READY])
         )
         fields = {"replicas": seen.replicas, "selector": f"{SERVER_LABEL}={resource.metadata.name}"}
@@ -66,7 +68,10 @@ class ServerReconciler(Reconciler[Server, ServerConfig]):
         warnings = tuple(patch_warnings(resource.spec.pod_spec, using.config.spec.pod_spec))
         scaling = server_scaling(resource)
         conditions = [condition, known, present, *([scaling] if scaling else []), ready]
-        return Outcome(conditions, fields, made=not refusal, warnings=warnings)
+        if not using.frozen and not found.refusal:
+            conditions += own_objects(found.others, resource.status.condition(OWN_OBJECTS))
+        again = OTHERS_SECONDS if found.others else RESYNC_SECONDS
+        return Outcome(conditions, fields, made=not found.refusal, again=again, warnings=warnings)
 
 
 def _known_containers(config: ServerConfig, workload: Workload) -> Condition:

@@ -40,7 +40,7 @@ from bailie.workloads.port import Observation, WorkloadRefused
 from bailie.workloads.replicas import complaint, is_ready
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from bailie.api.kinds import Kind
     from bailie.kube.client import Client
@@ -73,8 +73,8 @@ class KubernetesWorkloads:
         self._known: dict[str, dict[str, _WorkloadMemory]] = {}
         """By namespace and name of the workload."""
 
-    async def ensure(self, workload: Workload) -> None:
-        """Converges on the workload. Raises ApiError, WorkloadRefused."""
+    async def ensure(self, workload: Workload) -> Sequence[Manifest]:
+        """Converges on the workload, as `Workloads` says. Raises ApiError, WorkloadRefused."""
         known = self._of_namespace(workload.namespace).setdefault(workload.name, _WorkloadMemory())
         controller = pod_controller(workload)
         present: Manifest | None = None
@@ -82,12 +82,12 @@ class KubernetesWorkloads:
             controller, present = await self._yielding(controller)
             await self._try(controller, known)
         wanted = companions(workload)
-        for manifest in wanted:
-            await self._put(manifest, known)
+        left_alone = [other for each in wanted if (other := await self._put(each, known)) is not None]
         if controller is not None:
             wanted.append(controller)
             await self._apply(controller, present, known)
         await self._prune(workload, wanted, known)
+        return left_alone
 
     async def remove(self, namespace: str, name: str) -> None:
         """Deletes the workload's objects; the pods follow. Raises ApiError."""
@@ -180,15 +180,17 @@ class KubernetesWorkloads:
             raise WorkloadRefused(_explained(controller, error)) from error
         known.tried = content
 
-    async def _put(self, manifest: Manifest, known: _WorkloadMemory) -> None:
+    async def _put(self, manifest: Manifest, known: _WorkloadMemory) -> Manifest | None:
+        """Applies an object around the pods. Returns the object of others in its place, which is left alone,
+        None where there is none."""
         metadata = manifest["metadata"]
         present = await self._find(kind_of(manifest), metadata["name"], metadata["namespace"])
         if present is not None and not is_ours(present):
-            log.debug("left alone", kind=manifest["kind"], name=metadata["name"])
-            return
+            return present
         if present is not None and _must_be_made_anew(present, manifest):
             await self._delete(present)
         await self._apply(manifest, present, known)
+        return None
 
     async def _apply(self, manifest: Manifest, present: Manifest | None, known: _WorkloadMemory) -> None:
         """Applies the object, unless it was applied before and is unchanged since."""

@@ -10,8 +10,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from bailie.api.kinds import Kind
-    from bailie.manifests.workload import Workload
+    from bailie.manifests.workload import Manifest, Workload
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,10 +44,11 @@ class Workloads(Protocol):
     watched: tuple[Kind, ...]
     """Kinds whose changes call for another look."""
 
-    async def ensure(self, workload: Workload) -> None:
+    async def ensure(self, workload: Workload) -> Sequence[Manifest]:
         """Converges on the workload: creates, changes, scales. Safe to repeat.
 
-        Raises ApiError, and WorkloadRefused for a workload that cannot be made: then nothing was changed.
+        Returns the objects of others that are in the places of its own, and are left alone. Raises ApiError,
+        and WorkloadRefused for a workload that cannot be made: then nothing was changed.
         """
 
     async def remove(self, namespace: str, name: str) -> None:
