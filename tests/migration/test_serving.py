@@ -11,11 +11,12 @@ from tests.support.plan_grounds import READY, resource, seen_as
 from bailie.doctor.checks import examine
 from bailie.doctor.facts import Facts, NamespaceFacts, Term, Thing, Unknown
 from bailie.doctor.finding import Level
-from bailie.migration.record import MoveRecord
+from bailie.migration.record import MoveRecord, read_record
 from bailie.migration.serving import (
     as_before,
     excused,
     excusing,
+    known_objects,
     silent_names,
     unready,
     unready_as_before,
@@ -65,6 +66,41 @@ def test_what_was_made_since_the_move_began_is_waited_for_nowhere(kind):
     assert unready_since(here, record) == unready_since(here, known) == (f"{kind.lower()} a: full",)
     assert unready_as_before(here, known) == unready_as_before(here, record) == (f"{kind.lower()} b: full",)
     assert excusing(seen_as().here, known).unready == known.unready  # it may be deleted again
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("before", [True, False])
+def test_what_was_deleted_and_made_anew_during_the_move_is_waited_for_if_it_answered_before(kind, before):
+    """Callers ask for it by a name that answered; its uid and its time are others."""
+    was = made(kind, "a", ready=before)
+    record = dataclasses.replace(record_of(was), known=known_objects(seen_as(was).here))
+    anew, new = made(kind, "a", ready=False), made(kind, "b", ready=False)
+    for each in (anew, new):
+        each["metadata"] |= {"creationTimestamp": "2026-06-01T00:00:01Z", "uid": "another"}
+    here = seen_as(anew, new).here
+    known = excusing(here, record)
+    sentence = (f"{kind.lower()} a: full",)
+    assert as_before(here, known) == (sentence if before else ())
+    assert unready_since(here, record) == unready_since(here, known) == (f"{kind.lower()} b: full",)
+    assert unready_as_before(here, known) == (() if before else sentence)
+
+
+def test_an_object_of_before_is_known_whatever_the_clocks_say():
+    """The time of its creation is the API's, that of the beginning of the move another machine's."""
+    was = made("Model", "a", ready=True)
+    record = dataclasses.replace(record_of(was), known=known_objects(seen_as(was).here))
+    now = made("Model", "a", ready=False)
+    now["metadata"]["creationTimestamp"] = "2026-06-01T00:00:01Z"
+    assert as_before(seen_as(now).here, excusing(seen_as(now).here, record)) == ("model a: full",)
+
+
+def test_a_record_knows_thousands_of_objects_in_little_room():
+    many = [made("Model", f"a-model-with-a-long-name-{number}", ready=True) for number in range(10_000)]
+    here = seen_as(*many).here
+    record = dataclasses.replace(RECORD, known=known_objects(here))
+    assert len(record.text()) < 100_000
+    assert read_record(record.manifest()) == record
+    assert excusing(here, record) == record
 
 
 def test_a_model_is_waited_for_that_pods_of_before_may_answer_for_until_they_end():

@@ -90,6 +90,9 @@ class MoveRecord:
     """The SHA-256 digest of the file with the objects of before, in hexadecimal; empty for no file."""
     unready: frozenset[str] = frozenset()
     """Servers, Models, Experiments and Pipelines that were not ready before, each `Kind/name`."""
+    known: bytes | None = None
+    """The digests of all objects of these kinds before, ready or not (`serving.known_objects`); None in a
+    record of an earlier version."""
     pods: dict[str, str] = field(default_factory=dict)
     """The uid of each pod of servers and Envoys, before."""
     one_by_one: tuple[str, ...] = ()

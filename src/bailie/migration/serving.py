@@ -6,6 +6,7 @@ is waited for nowhere.
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +19,7 @@ from bailie.migration.facts import condition_of, labels_of, name_of, spec_of, ui
 from bailie.wellknown import labels, names
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from bailie.api.kinds import Kind
     from bailie.doctor.facts import Facts, NamespaceFacts
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 SERVING = (SERVER, MODEL, EXPERIMENT, PIPELINE)
 """The kinds whose readiness a move compares with that of before."""
 _SHOWN = 5
+_DIGEST_BYTES = 6
+"""Two of a hundred thousand names have one digest once in fifty thousand such namespaces."""
 
 
 def unready(here: NamespaceObjects) -> frozenset[str]:
@@ -37,17 +40,27 @@ def unready(here: NamespaceObjects) -> frozenset[str]:
     )
 
 
-def excusing(here: NamespaceObjects, record: MoveRecord) -> MoveRecord:
-    """Returns the record for a wait: of objects that were made since the move began, none is waited for.
+def known_objects(here: NamespaceObjects) -> bytes:
+    """Returns the digests of the Servers, Models, Experiments and Pipelines that are there, in one value.
 
-    No object of their names answered before. A Model of a name that a Server's pods of before may answer for
-    until they end (`placed`) is waited for all the same.
+    A record has them in place of the names: thousands of names would leave it no room.
     """
+    return b"".join(sorted(_digest(_reference(kind, each)) for kind in SERVING for each in here.all(kind)))
+
+
+def excusing(here: NamespaceObjects, record: MoveRecord) -> MoveRecord:
+    """Returns the record for a wait: of objects that are new since the move began, none is waited for.
+
+    No object of their names answered before. One that was deleted and made anew is not new: callers ask for
+    it by a name that answered. A Model of a name that a Server's pods of before may answer for until they end
+    (`placed`) is waited for all the same.
+    """
+    is_new = _newness(record)
     since = (
         _reference(kind, each)
         for kind in SERVING
         for each in here.all(kind)
-        if _is_newer(each, record) and not (kind is MODEL and name_of(each) in record.placed)
+        if is_new(kind, each) and not (kind is MODEL and name_of(each) in record.placed)
     )
     return replace(record, unready=record.unready.union(since))
 
@@ -64,21 +77,23 @@ def as_before(here: NamespaceObjects, record: MoveRecord) -> tuple[str, ...]:
 
 def unready_as_before(here: NamespaceObjects, record: MoveRecord) -> tuple[str, ...]:
     """Returns each of them that is not ready now, and was not ready before the move either."""
+    is_new = _newness(record)
     return tuple(
         _why(kind, each)
         for kind in SERVING
         for each in here.all(kind)
-        if not says_ready(each) and _reference(kind, each) in record.unready and not _is_newer(each, record)
+        if not says_ready(each) and _reference(kind, each) in record.unready and not is_new(kind, each)
     )
 
 
 def unready_since(here: NamespaceObjects, record: MoveRecord) -> tuple[str, ...]:
-    """Returns each of them that was made since the move began, and is not ready now."""
+    """Returns each of them that is new since the move began, and is not ready now."""
+    is_new = _newness(record)
     return tuple(
         _why(kind, each)
         for kind in SERVING
         for each in here.all(kind)
-        if not says_ready(each) and _is_newer(each, record)
+        if not says_ready(each) and is_new(kind, each)
     )
 
 
@@ -152,8 +167,20 @@ def _serves(pod: Object) -> bool:
     return apart or labels.SERVER in found or found.get(labels.NAME) == names.ENVOY
 
 
-def _is_newer(item: Object, record: MoveRecord) -> bool:
-    return str(item["metadata"].get("creationTimestamp") or "") > record.begun
+def _newness(record: MoveRecord) -> Callable[[Kind, Object], bool]:
+    """Returns the function that says of an object whether none of its name was there before the move.
+
+    By a record of an earlier version the time of its creation decides.
+    """
+    if record.known is None:
+        return lambda _, item: str(item["metadata"].get("creationTimestamp") or "") > record.begun
+    joined = record.known
+    known = {joined[at : at + _DIGEST_BYTES] for at in range(0, len(joined), _DIGEST_BYTES)}
+    return lambda kind, item: _digest(_reference(kind, item)) not in known
+
+
+def _digest(reference: str) -> bytes:
+    return hashlib.blake2b(reference.encode(), digest_size=_DIGEST_BYTES).digest()
 
 
 def _reference(kind: Kind, item: Object) -> str:
