@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import pytest
+import structlog
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.support.dataplane import encoded, opened, plain
@@ -13,6 +14,7 @@ from bailie.gateway.bootstrap import BOOTSTRAP, EnvoySettings, envoy_bootstrap
 from bailie.gateway.clusters import CALLS, Protocol, cluster_name
 from bailie.gateway.listener import Address, handed_back_listener, listener
 from bailie.gateway.namespace_routes import NAMESPACE_SCOPE
+from bailie.gateway.publisher import Gateway
 from bailie.gateway.resources import (
     BUCKET_URL,
     CLUSTER_URL,
@@ -239,3 +241,37 @@ def test_a_long_list_of_replicas_gets_a_short_name():
     assert one.startswith("http/a-server-000+59-")
     assert len(one) < 100
     assert one != other
+
+
+def mesh_file(mesh):
+    """Fails at one mesh, as a mistake of our own would have it."""
+    if mesh.host == "bad":
+        raise ZeroDivisionError("a mistake of our own")
+
+
+def test_a_route_that_cannot_be_made_stays_as_it_was_and_all_others_are_published():
+    def table(**more):
+        return RoutingTable("seldon-system", {**TABLE.entries, **more})
+
+    encoder, bad = Encoder(mesh_file=mesh_file), Elsewhere("bad", 80)
+    rose = Route((Backend("rose_1", 1, (R0,)),))
+    before = encoded(encoder, TABLE, 1).resources
+    found = encoded(encoder, table(iris=bad, new=bad, rose=rose), 2).resources
+    assert {*encoder.failures} == {"iris", "new"}
+    encoder.failures.clear()
+    assert encoded(encoder, table(iris=bad, new=bad, rose=rose), 3).resources == found
+    assert not encoder.failures, "the same entry is told once"
+    assert found[SCOPE_URL]["iris"] == before[SCOPE_URL]["iris"]
+    assert {*found[SCOPE_URL]} == {*before[SCOPE_URL], "rose"}
+    assert {*before[CLUSTER_URL]} < {*found[CLUSTER_URL]}
+    whole = encoded(encoder, table(iris=rose, new=rose), 4).resources
+    assert whole == encoded(Encoder(), table(iris=rose, new=rose), 4).resources, "nothing is left behind"
+
+
+async def test_the_log_has_a_route_that_cannot_be_made():
+    gateway = Gateway(mesh_file=mesh_file)
+    gateway.publish(RoutingTable("seldon-system", {**TABLE.entries, "new": Elsewhere("bad", 80)}))
+    with structlog.testing.capture_logs() as logs:
+        snapshot = await gateway.snapshot()
+    assert "iris" in snapshot.resources[SCOPE_URL]
+    assert [(each["event"], each["route"]) for each in logs] == [("route not encoded", "new")]

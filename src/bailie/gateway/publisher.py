@@ -202,7 +202,14 @@ class Gateway:
                 for made in self._encoder.work(self._table, self._revision):
                     self._snapshot = made or self._snapshot
                     await asyncio.sleep(0)
+                self._tell_failures()
             return self._snapshot
+
+    def _tell_failures(self) -> None:
+        """Writes into the log which routes could not be made, each once: they stay as they were."""
+        failures, self._encoder.failures = self._encoder.failures, {}
+        for route, error in failures.items():
+            log.error("route not encoded", route=route, exc_info=error)
 
     @contextmanager
     def connected(self, pod: str, session: XdsSession, wake: asyncio.Event) -> Iterator[None]:

@@ -30,7 +30,7 @@ from bailie.gateway.namespace_routes import NAMESPACE_SCOPE, namespace_scope
 from bailie.routing.table import Asleep, Elsewhere, Route
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
     from pathlib import Path
 
     from bailie.api.collector import Collector
@@ -130,6 +130,8 @@ class Encoder:
     access_log: AccessLog = FAILURES
     local_sinks: bool = False
     """Whether sinks of payloads may be on this machine."""
+    failures: dict[str, Exception] = field(default_factory=dict)
+    """Why routes could not be made, by their keys: for the log, which takes each out."""
     _namespace: str = ""
     _entries: Mapping[str, Entry] = field(default_factory=dict)
     _scopes: dict[str, XdsResource] = field(default_factory=dict)
@@ -138,6 +140,8 @@ class Encoder:
     _pairs: dict[str, _Pair] = field(default_factory=dict)
     _others: dict[str, _UsedCluster] = field(default_factory=dict)
     """Clusters without endpoints that come over ADS: other meshes, and sinks of payloads."""
+    _failed: dict[str, Entry] = field(default_factory=dict)
+    """The entries of the table before of which no route could be made."""
     _own: XdsResource = field(init=False)
     _copies: XdsResource = field(init=False)
 
@@ -146,14 +150,9 @@ class Encoder:
         nothing."""
         if table.namespace != self._namespace:
             self._begin(table.namespace)
-        before, now = self._entries, _by_key(table)
+        before, now = self._entries, dict(_by_key(table))
+        made = yield from self._routes(now)
         changed = [name for name, entry in now.items() if before.get(name) is not entry]
-        made: dict[str, XdsResource] = {}
-        for name in changed:
-            if name not in before or before[name] != now[name]:
-                made[name] = resource(name, routes.scope(table.namespace, name, now[name]))
-                if len(made) % SLICE == 0:
-                    yield None
         self._scopes.update(made)
         self._follow_sleeps(before, now, [*changed, *(before.keys() - now.keys())])
         for name in changed:
@@ -177,6 +176,43 @@ class Encoder:
             if isinstance(entry, Asleep):
                 key = asleep.kept_key(name, entry)
                 self._kept[key] = resource(key, routes.kept_scope(key))
+
+    def _routes(self, now: dict[str, Entry]) -> Generator[None, None, dict[str, XdsResource]]:
+        """Makes the routes of the entries that differ from those of before, in slices.
+
+        A mistake of our own about one entry must not keep all others from the Envoys: a route that cannot be
+        made stays as it was, and a new one is taken out of `now`.
+        """
+        before = self._entries
+        made: dict[str, XdsResource] = {}
+        failed: dict[str, Entry] = {}
+        for name in [name for name, entry in now.items() if before.get(name) is not entry]:
+            if name in before and before[name] == now[name]:
+                continue
+            try:
+                made[name] = self._route(name, now[name])
+            except Exception as error:
+                if self._failed.get(name) != now[name]:
+                    self.failures[name] = error
+                failed[name] = now.pop(name)
+                if name in before:
+                    now[name] = before[name]
+            if len(made) % SLICE == 0:
+                yield
+        self._failed = failed
+        return made
+
+    def _route(self, name: str, entry: Entry) -> XdsResource:
+        """Returns the route of an entry, where the clusters of a tenant's words can be made, too.
+
+        Those of replicas are made of addresses and ports that the scheduler has checked.
+        """
+        if isinstance(entry, Elsewhere) and meshes.cluster_name(entry) not in self._others:
+            meshes.cluster(entry, self.mesh_file(entry))
+        for each in entry.backends if isinstance(entry, Route) else ():
+            if each.payload_log and payload_log.cluster_name(each.payload_log) not in self._others:
+                self._sink(each.payload_log)
+        return resource(name, routes.scope(self._namespace, name, entry))
 
     def _begin(self, namespace: str) -> None:
         """Forgets the resources of another namespace."""
