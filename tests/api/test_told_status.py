@@ -16,7 +16,7 @@ from bailie.api.kinds import SERVER
 from bailie.api.pipeline import PipelineStatus
 from bailie.api.registry import parse
 from bailie.api.seldon_runtime import SeldonRuntime
-from bailie.api.status import MOST_OF_OTHERS, Condition, number_of, told_condition, told_conditions
+from bailie.api.status import MOST_OF_OTHERS, Condition, told_condition, told_conditions, told_number
 from bailie.cli.seldon import objects, views
 from bailie.control.collectors import told_tracing
 from bailie.control.placement_input import running_replicas, told_replicas
@@ -68,7 +68,7 @@ SPECS = {
 }
 READERS = {
     "conditions": told_conditions,
-    "number": lambda each: number_of(each, "replicas") + 1,
+    "number": lambda each: told_number(each, "replicas") + 1,
     "sleep": told_sleep,
     "replicas": lambda each: (running_replicas(each), told_replicas(each)),
     "tracing": told_tracing,

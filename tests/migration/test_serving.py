@@ -16,7 +16,7 @@ from bailie.migration.serving import (
     as_before,
     excused,
     excusing,
-    known_objects,
+    object_digests,
     silent_names,
     unready,
     unready_as_before,
@@ -73,7 +73,7 @@ def test_what_was_made_since_the_move_began_is_waited_for_nowhere(kind):
 def test_what_was_deleted_and_made_anew_during_the_move_is_waited_for_if_it_answered_before(kind, before):
     """Callers ask for it by a name that answered; its uid and its time are others."""
     was = made(kind, "a", ready=before)
-    record = dataclasses.replace(record_of(was), known=known_objects(seen_as(was).here))
+    record = dataclasses.replace(record_of(was), known=object_digests(seen_as(was).here))
     anew, new = made(kind, "a", ready=False), made(kind, "b", ready=False)
     for each in (anew, new):
         each["metadata"] |= {"creationTimestamp": "2026-06-01T00:00:01Z", "uid": "another"}
@@ -88,7 +88,7 @@ def test_what_was_deleted_and_made_anew_during_the_move_is_waited_for_if_it_answ
 def test_an_object_of_before_is_known_whatever_the_clocks_say():
     """The time of its creation is the API's, that of the beginning of the move another machine's."""
     was = made("Model", "a", ready=True)
-    record = dataclasses.replace(record_of(was), known=known_objects(seen_as(was).here))
+    record = dataclasses.replace(record_of(was), known=object_digests(seen_as(was).here))
     now = made("Model", "a", ready=False)
     now["metadata"]["creationTimestamp"] = "2026-06-01T00:00:01Z"
     assert as_before(seen_as(now).here, excusing(seen_as(now).here, record)) == ("model a: full",)
@@ -97,7 +97,7 @@ def test_an_object_of_before_is_known_whatever_the_clocks_say():
 def test_a_record_knows_thousands_of_objects_in_little_room():
     many = [made("Model", f"a-model-with-a-long-name-{number}", ready=True) for number in range(10_000)]
     here = seen_as(*many).here
-    record = dataclasses.replace(RECORD, known=known_objects(here))
+    record = dataclasses.replace(RECORD, known=object_digests(here))
     assert len(record.text()) < 100_000
     assert read_record(record.manifest()) == record
     assert excusing(here, record) == record

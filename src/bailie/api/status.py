@@ -71,7 +71,7 @@ def status_of(manifest: Mapping[str, Any] | None) -> Mapping[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def number_of(manifest: Mapping[str, Any], field: str) -> int:
+def told_number(manifest: Mapping[str, Any], field: str) -> int:
     """Returns a count in the status of an object; 0 where there is none that is one."""
     found = status_of(manifest).get(field)
     return found if isinstance(found, int) and found > 0 else 0

@@ -141,7 +141,7 @@ class _FencedStep:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> bool:
-        """Keeps an exception; what ends the process or the pass goes on."""
+        """Keeps an exception of the step. An exception that ends the process or the pass goes on."""
         if error is None:
             self._fence.taken(self._key)
         elif isinstance(error, Exception):

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from bailie.api.kinds import SERVER
 from bailie.api.server import MOST_REPLICAS
 from bailie.api.server import Server as ServerResource
-from bailie.api.status import number_of, status_of
+from bailie.api.status import status_of, told_number
 from bailie.control.wanted_models import demand_of
 from bailie.lifecycle.memory import Measured
 from bailie.placement import Holding, Replica, Server
@@ -113,7 +113,7 @@ def running_replicas(manifest: Mapping[str, Any]) -> int:
 
     A status that speaks of more than there may be was not written by an operator.
     """
-    return min(number_of(manifest, "replicas"), MOST_REPLICAS)
+    return min(told_number(manifest, "replicas"), MOST_REPLICAS)
 
 
 def told_replicas(manifest: Mapping[str, Any]) -> frozenset[str] | None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from bailie.api.status import number_of, status_of, told_condition
+from bailie.api.status import status_of, told_condition, told_number
 from bailie.lifecycle.version import VersionState
 from bailie.scaling import Bounds, LoadTarget, idle, targets_of
 from bailie.scaling.targets import ANNOTATION
@@ -132,5 +132,5 @@ def _seconds(text: object) -> float | None:
 
 def _told(manifest: Mapping[str, Any]) -> int:
     """Returns the number in the status; 0 where there is no valid one."""
-    number = number_of(manifest, "desiredReplicas")
+    number = told_number(manifest, "desiredReplicas")
     return number if number <= MOST_TOLD else 0

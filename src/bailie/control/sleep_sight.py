@@ -96,7 +96,7 @@ class SleepLook:
         return not any(each.state.serves for each in self._models.fleet.of_model(version.model))
 
     def _is_given_up(self, version: VersionId) -> bool:
-        """The same; no where that raises, so that the Model keeps its Server awake."""
+        """Says the same behind the fence: where that raises, the Model keeps its Server awake."""
         with self._models.fence.alone("failed loads", MODEL.kind, version.model):
             return self._gives_up(version)
         return False

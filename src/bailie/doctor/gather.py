@@ -23,7 +23,7 @@ from bailie.api.kinds import (
     SERVICE,
 )
 from bailie.api.seldon_config import ENVOY, SCHEDULER
-from bailie.api.status import number_of, status_of, told_conditions
+from bailie.api.status import status_of, told_conditions, told_number
 from bailie.doctor.facts import Facts, NamespaceFacts, Redirect, Term, Thing, Unknown, known
 from bailie.doctor.installation import claim_on, find_homes, is_fresh, view
 from bailie.kube.errors import ApiError, Forbidden, NotFound, Unauthorized, Unreachable
@@ -269,7 +269,7 @@ def _thing(manifest: Mapping[str, Any]) -> Thing:
         scheduler_namespace=str(spec.get("schedulerNamespace") or ""),
         has_scheduler=_runs(overrides.get(SCHEDULER) or {}),
         has_envoy=_runs(overrides.get(ENVOY) or {}),
-        replicas=number_of(manifest, "replicas"),
+        replicas=told_number(manifest, "replicas"),
     )
 
 

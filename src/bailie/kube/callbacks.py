@@ -1,7 +1,7 @@
 """Functions that are called back, of which one that raises keeps no other from its call.
 
-Used by whatever tells several parts of a process of its changes: informers, elections, the scope of the
-operator, the passes of the scheduler. A part that fails at a change harms neither the part that tells of it
+Used by `informer`, `informers` and `election`, and by the scheduler, the gateway and the operator, to tell
+several parts of a process of a change. A part that fails at a change harms neither the part that tells of it
 nor those that hear of it after.
 """
 
@@ -46,7 +46,7 @@ class Callbacks(Generic[_P]):
         return lambda: self._callbacks.remove(callback)
 
     def __call__(self, *args: _P.args, **kwargs: _P.kwargs) -> None:
-        """Calls every function. One that raises is a bug, which the log has with its traceback."""
+        """Calls every function. A function that raises is a bug: the log has it with the traceback."""
         for callback in tuple(self._callbacks):
             try:
                 callback(*args, **kwargs)

@@ -91,7 +91,7 @@ class MoveRecord:
     unready: frozenset[str] = frozenset()
     """Servers, Models, Experiments and Pipelines that were not ready before, each `Kind/name`."""
     known: bytes | None = None
-    """The digests of all objects of these kinds before, ready or not (`serving.known_objects`); None in a
+    """The digests of all objects of these kinds before, ready or not (`serving.object_digests`); None in a
     record of an earlier version."""
     pods: dict[str, str] = field(default_factory=dict)
     """The uid of each pod of servers and Envoys, before."""

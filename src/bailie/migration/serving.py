@@ -40,7 +40,7 @@ def unready(here: NamespaceObjects) -> frozenset[str]:
     )
 
 
-def known_objects(here: NamespaceObjects) -> bytes:
+def object_digests(here: NamespaceObjects) -> bytes:
     """Returns the digests of the Servers, Models, Experiments and Pipelines that are there, in one value.
 
     A record has them in place of the names: thousands of names would leave it no room.
@@ -51,9 +51,9 @@ def known_objects(here: NamespaceObjects) -> bytes:
 def excusing(here: NamespaceObjects, record: MoveRecord) -> MoveRecord:
     """Returns the record for a wait: of objects that are new since the move began, none is waited for.
 
-    No object of their names answered before. One that was deleted and made anew is not new: callers ask for
-    it by a name that answered. A Model of a name that a Server's pods of before may answer for until they end
-    (`placed`) is waited for all the same.
+    No object of their names answered before. An object that was deleted and made anew is not new: callers ask
+    for it by a name that answered. A Model of a name that a Server's pods of before may answer for until they
+    end (`placed`) is waited for all the same.
     """
     is_new = _newness(record)
     since = (

@@ -14,7 +14,7 @@ from bailie.migration.given_rights import absent
 from bailie.migration.record import MOST_BYTES, MoveRecord
 from bailie.migration.seldon.before import seldon_record
 from bailie.migration.seldon_steps import SELDON_STEPS, one_at_a_time
-from bailie.migration.serving import known_objects, serving_pods, unready
+from bailie.migration.serving import object_digests, serving_pods, unready
 from bailie.migration.source import WORDS, MoveSource
 from bailie.scope.central import ANY, served_of
 from bailie.scope.claim import CLAIM_LEASE, claim_of
@@ -66,7 +66,7 @@ def begin(
         begun=at,
         by=by,
         unready=unready(here),
-        known=known_objects(here),
+        known=object_digests(here),
         pods=serving_pods(here),
     )
     if source is not MoveSource.BAILIE_CENTRAL:

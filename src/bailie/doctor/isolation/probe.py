@@ -14,7 +14,7 @@ import itertools
 from typing import TYPE_CHECKING, Any
 
 from bailie.api.kinds import LEASE, MODEL
-from bailie.api.status import number_of, told_condition
+from bailie.api.status import told_condition, told_number
 from bailie.doctor.isolation.samples import IsolationRefused, Samples, Scheduling
 from bailie.inference.client import ServerUnreachable
 from bailie.kube.errors import AlreadyExists, ApiError, Conflict, NotFound
@@ -131,7 +131,7 @@ class NamespaceProbe:
 
     async def _is_seen(self, generation: int) -> bool:
         probe = await self._client.get(MODEL, PROBE, self.namespace)
-        return number_of(probe, "observedGeneration") >= generation
+        return told_number(probe, "observedGeneration") >= generation
 
 
 async def scheduling(client: Client, namespace: str) -> Scheduling:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from bailie.api import kinds
 from bailie.api.server import Server
 from bailie.api.server_config import ServerConfig
-from bailie.api.status import number_of, status_of
+from bailie.api.status import status_of, told_number
 from bailie.manifests.artifact_volumes import RCLONE, patch_warnings
 from bailie.manifests.checks import template_problems
 from bailie.manifests.fences import Fence, forbidden
@@ -71,7 +71,7 @@ def agents(facts: MoveFacts, source: MoveSource) -> Iterator[PlanFinding]:
         if without:
             text = f"the pods {some(without)} have no container {_AGENT}: no scheduler knows their models"
             yield blocker("agents", reference_to(server), text, describe)
-        wanted = number_of(server, "replicas")
+        wanted = told_number(server, "replicas")
         if told is not None and told.get(name, 0) < wanted:
             text = (
                 f"{told.get(name, 0)} of {wanted} agents are connected to the central scheduler; a hand-over "

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
-from bailie.api.status import Condition, number_of, status_of, told_condition, told_conditions
+from bailie.api.status import Condition, status_of, told_condition, told_conditions, told_number
 from bailie.control.pass_result import PassResult
 from bailie.kube.clock import stamp, utc_now
 from bailie.kube.events import EventType
@@ -76,7 +76,7 @@ class SubjectWriter:
 
     async def write_status(self, manifest: Manifest, facts: SubjectFacts) -> None:
         """Writes what the status lacks, and an event for each condition that is news. Raises ApiError."""
-        before, observed = told_conditions(manifest), number_of(manifest, "observedGeneration")
+        before, observed = told_conditions(manifest), told_number(manifest, "observedGeneration")
         wanted = facts.status(observed, before, stamp(utc_now()))
         if not (lacking := _lacking(status_of(manifest), wanted)):
             return
