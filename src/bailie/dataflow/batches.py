@@ -23,11 +23,11 @@ The two do not displace each other: a caller whose every request has another for
 """
 
 BatchForm = tuple[tuple[str, str, tuple[int, ...], Hashable], ...]
-"""What the requests of one batch have in common: name, datatype, row and encoding of each tensor, by name."""
+"""The form that the requests of one batch share: name, datatype, row and encoding of each tensor, by name."""
 
 
 class Collected(NamedTuple):
-    """What a request means for itself and for the batches of its step."""
+    """The outcome of a request for itself and for the batches of its step."""
 
     event: BatchTook | BatchCompleted | StepFailed
     form: BatchForm = ()

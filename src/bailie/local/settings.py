@@ -95,7 +95,7 @@ class NoHome(SettingsError):  # noqa: N818 - reads as what it says
     """The user of this process has no home, as some in containers, and no folder for state was named."""
 
 
-def state_directory() -> Path:
+def default_state_directory() -> Path:
     """Returns the folder for state that the environment names, else the user's. Raises NoHome."""
     named = machine_settings().state_directory
     if named is not None:
@@ -116,7 +116,7 @@ def machine_settings() -> MachineSettings:
 class LocalSettings:
     """The options of `bailie up`."""
 
-    state_directory: Path = field(default_factory=state_directory)
+    state_directory: Path = field(default_factory=default_state_directory)
     namespaces: tuple[str, ...] | None = None
     """The namespaces to set the list to; None leaves it as it is, and begins with DEFAULT_NAMESPACES."""
     default_servers: bool = True

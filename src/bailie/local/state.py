@@ -23,7 +23,7 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Self
 
 from bailie.local.errors import AlreadyRunning, NotRunning, StateUnusable
-from bailie.local.settings import state_directory
+from bailie.local.settings import default_state_directory
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -175,7 +175,7 @@ class StateDirectory:
 
 def chosen_state(chosen: Path | None) -> StateDirectory:
     """Returns the state directory that was named, else the user's."""
-    return StateDirectory(chosen or state_directory().absolute())
+    return StateDirectory(chosen or default_state_directory().absolute())
 
 
 class Lock:
