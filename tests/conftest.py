@@ -112,6 +112,7 @@ SLOW = (
     "gateway/test_cancelled_requests.py",
     "gateway/test_request_reports.py",
     "gateway/test_server_windows.py",
+    "gateway/test_shares.py",
     "gateway/test_hasty_callers.py",
     "dataflow/test_flow_properties.py",
     "chaos/test_deletion.py",

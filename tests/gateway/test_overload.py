@@ -17,7 +17,7 @@ from bailie._gen import inference_pb2 as pb
 from bailie.gateway import descriptors
 from bailie.gateway.publisher import Gateway
 from bailie.gateway.resources import CLUSTER_URL, Encoder
-from bailie.routing.refusal import data_plane_overloaded, replicas_overloaded
+from bailie.routing.refusal import data_plane_overloaded, replicas_overloaded, share_taken
 from bailie.routing.table import Backend, ReplicaEndpoint, Route, RoutingTable
 
 MEBIBYTE = 2**20
@@ -26,29 +26,37 @@ INFER = "/inference.GRPCInferenceService/ModelInfer"
 
 
 def iris(*replicas) -> RoutingTable:
-    return RoutingTable("ns", {"iris": Route((Backend("iris_1", 1, replicas),))})
+    return table("iris", replicas=replicas)
 
 
-async def ask(mesh) -> httpx.Response:
-    return await mesh.http.post("/v2/models/iris/infer", content=b"{}")
+def table(*names, replicas) -> RoutingTable:
+    return RoutingTable("ns", {name: Route((Backend(f"{name}_1", 1, replicas),)) for name in names})
+
+
+async def ask(mesh, name="iris") -> httpx.Response:
+    return await mesh.http.post(f"/v2/models/{name}/infer", content=b"{}")
 
 
 @pytest.mark.parametrize("replicas", [1, 2])
 async def test_what_the_replicas_cannot_take_is_refused_at_once(tmp_path, replicas):
-    """The limit is one of each replica; those under way are answered, and room is found again."""
+    """The limit is one of each replica, for one name and for two names together; those under way are
+    answered, and room is found again."""
     async with AsyncExitStack() as stack:
         servers = [await stack.enter_async_context(backend(f"mlserver-{n}")) for n in range(replicas)]
         gateway, port = await stack.enter_async_context(control_plane(Gateway(5)))
         mesh = await stack.enter_async_context(envoy(tmp_path, port))
-        await took(gateway, iris(*(server.replica for server in servers)))
+        endpoints = tuple(server.replica for server in servers)
+        await took(gateway, table("iris", "rose", "lily", replicas=endpoints))
         gate = asyncio.Event()
         for server in servers:
             server.held = gate
         async with asyncio.TaskGroup() as tasks:
-            waiting = [tasks.create_task(ask(mesh)) for _ in range(5 * replicas)]
-            await until(lambda: sum(s.calls for s in servers) == 5 * replicas, "all are under way")
-            refused = await ask(mesh)
-            assert (refused.status_code, refused.json()) == (503, replicas_overloaded("ns", "iris").body())
+            asked = [name for name in ("iris", "rose") for _ in range(5 * replicas)]
+            waiting = [tasks.create_task(ask(mesh, name)) for name in asked]
+            await until(lambda: sum(s.calls for s in servers) == len(asked), "all are under way")
+            for name, why in (("iris", share_taken), ("rose", share_taken), ("lily", replicas_overloaded)):
+                refused = await ask(mesh, name)
+                assert (refused.status_code, refused.json()) == (503, why("ns", name).body())
             gate.set()
         assert {task.result().status_code for task in waiting} == {200}
         assert (await ask(mesh)).status_code == 200
@@ -77,7 +85,7 @@ async def test_grpc_is_refused_in_the_same_words(tmp_path):
         with pytest.raises(grpc.aio.AioRpcError) as caught:
             await mesh.stub.ModelInfer(pb.ModelInferRequest(), metadata=METADATA)
         assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
-        assert caught.value.details() == replicas_overloaded("ns", "iris").message
+        assert caught.value.details() == share_taken("ns", "iris").message
         for call in calls:
             await call.done_writing()
             assert await call.read() is grpc.aio.EOF

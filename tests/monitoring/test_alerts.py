@@ -43,6 +43,7 @@ HEALTHY = {
     HELD % "30": GROWS,
     HELD % "+Inf": GROWS,
     'envoy_cluster_upstream_rq_pending_overflow{namespace="a",envoy_cluster_name="c"}': STEADY,
+    'envoy_http_adaptive_concurrency_gradient_controller_rq_blocked{namespace="a"}': STEADY,
     'envoy_overload_envoy_resource_monitors_fixed_heap_pressure{namespace="a",pod="e-0"}': const(20),
     'envoy_control_plane_connected_state{namespace="a",pod="e-0"}': const(1),
     LIVE: const(1),
@@ -81,7 +82,7 @@ CAUSES = {
     "BailieModelFails": {MODEL % "Internal": f"0+5x{MINUTES}"},
     "BailieRequestsSlow": {TIMES % "0.1": f"0+50x{MINUTES}"},
     "BailieRequestsRefused": {
-        'envoy_cluster_upstream_rq_pending_overflow{namespace="a",envoy_cluster_name="c"}': GROWS
+        'envoy_http_adaptive_concurrency_gradient_controller_rq_blocked{namespace="a"}': GROWS
     },
     "BailieEnvoyMemoryShort": {
         'envoy_overload_envoy_resource_monitors_fixed_heap_pressure{namespace="a",pod="e-0"}': const(65)

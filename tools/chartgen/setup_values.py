@@ -167,7 +167,8 @@ COMPONENTS: tuple[Row, ...] = (
     Value(
         "envoy.maxRequestsPerReplica",
         limits.REQUESTS_PER_REPLICA,
-        "Requests in progress that each Envoy allows per server replica; more are answered 503 with the reason `Overloaded`.",
+        "Requests in progress that each Envoy allows to one model per server replica, and twice as many to all models; more are"
+        " answered 503 with the reason `Overloaded`.",
         count(1, limits.MOST_REQUESTS_PER_REPLICA),
     ),
     Value("envoy.enableAccesslog", True, "Write requests into the Envoys' access log, a line of JSON each.", FLAG),

@@ -29,8 +29,11 @@ READABLE_NAME = 100
 """Longest cluster name that spells its replicas out; longer ones get a digest."""
 
 MAX_REQUESTS_PER_REPLICA = limits.REQUESTS_PER_REPLICA
-"""Requests that one Envoy may have in progress on one server replica and protocol, unless somebody says
+"""Requests of one name that one Envoy may have in progress for each server replica, unless somebody says
 otherwise: some seconds of work for a small model."""
+NAMES = 2
+"""A cluster has places for so many names that use their whole share (`shares`): what one name takes, the
+others still have. With more, a server would have to bear much more at once than its limit says."""
 MOST_REQUESTS = 2**31 - 1
 """The highest limit of a cluster; twice that is the highest number of its type."""
 
@@ -70,6 +73,16 @@ def wire(backend: Backend, protocol: Protocol) -> Protocol:
     """Returns the protocol that the replicas of `backend` speak for calls of `protocol`."""
     bridged = protocol is Protocol.GRPC and backend.of_pipeline
     return Protocol.GRPC_ON_HTTP1 if bridged else protocol
+
+
+def most_of_a_name(for_each: int, replicas: tuple[ReplicaEndpoint, ...]) -> int:
+    """Returns how many requests of one name may be in progress on the replicas, given those for each one."""
+    return min(for_each * max(1, len(replicas)), MOST_REQUESTS)
+
+
+def most_of_all(for_each: int, replicas: tuple[ReplicaEndpoint, ...]) -> int:
+    """Returns how many requests of all names together may be in progress on the replicas."""
+    return min(NAMES * most_of_a_name(for_each, replicas), MOST_REQUESTS)
 
 
 def cluster(name: str, protocol: Protocol, max_requests: int) -> Any:

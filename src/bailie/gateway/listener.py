@@ -26,6 +26,7 @@ from bailie.gateway import (
     mirrors,
     payload_log,
     request_metrics,
+    shares,
     silent_peers,
     tracing,
 )
@@ -232,6 +233,7 @@ def _filters(namespace: str) -> list[dict[str, Any]]:
         _lua(NAMING_FILTER, shared + _script("naming.lua")),
         _lua(payload_log.FILTER, _texts(namespace) + _script("payload.lua")),
         _lua(REQUEST_FILTER, shared + _script("request.lua")),
+        {"name": shares.FILTER, "typed_config": shares.share_filter()},
         {"name": BRIDGE_FILTER, "typed_config": _bridge()},
         {**_lua(ANSWER_FILTER, _script("answer.lua")), "disabled": True},
         {**_lua(asleep.HOP_FILTER, _script("asleep.lua")), "disabled": True},
@@ -349,6 +351,10 @@ def _refusals(namespace: str) -> list[dict[str, Any]]:
             refusal.unclear_path(namespace), when("response.code_details == 'path_normalization_failed'")
         ),
         *_in_our_words(refusal.too_long(namespace, LONGEST_UNNAMED), status("EQ", 413)),
+        *_of_a_name(
+            refusal.share_taken(namespace, "%ROUTE_NAME%"),
+            when(f"response.code_details == '{shares.REFUSED}'"),
+        ),
         *_of_a_name(mesh, both(flagged("UO", *_UNANSWERED), when(_OF_MESH))),
         *_of_a_name(not_woken, flagged("NC")),
         # Envoy's own word for a request that was kept for too long is 504.

@@ -24,6 +24,8 @@ MOST_OF_A_CONNECTION = 200
 after 250 whose callers left, and with it the requests of all others on it."""
 MOST_REQUESTS = 10_000
 """Requests that one Envoy may have in progress at another mesh: as many as it has callers by default."""
+MOST_OF_A_NAME = MOST_REQUESTS // 2
+"""Those for one name, so that the other names have places left."""
 
 
 def cluster_name(mesh: Elsewhere) -> str:

@@ -23,6 +23,8 @@ SOCKET = "admin/mirror"
 MOST_COPIES = 256
 """Copies that an Envoy has under way at a time, for each protocol: those of a mirror that is slow are dropped
 above that, and take no memory from requests."""
+MOST_OF_A_MIRROR = MOST_COPIES // 2
+"""Those for one mirror: a slow one leaves the others as many."""
 
 
 def key_of(model: str) -> str:

@@ -74,7 +74,7 @@ class Gateway:
         *,
         local_sinks: bool = False,
     ) -> None:
-        """Takes the limit of requests in progress at a time, for each replica, Envoy and protocol.
+        """Takes the limit of requests for one name in progress at a time, for each replica and Envoy.
 
         `mesh_file` finds the file that says where another mesh is; None where DNS does. `counts` are those of
         an earlier term of this process. `access_log` says which requests Envoys write down,

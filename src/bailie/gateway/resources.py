@@ -212,7 +212,7 @@ class Encoder:
         for each in entry.backends if isinstance(entry, Route) else ():
             if each.payload_log and payload_log.cluster_name(each.payload_log) not in self._others:
                 self._sink(each.payload_log)
-        return resource(name, routes.scope(self._namespace, name, entry))
+        return resource(name, routes.scope(self._namespace, name, entry, self.max_requests_per_replica))
 
     def _begin(self, namespace: str) -> None:
         """Forgets the resources of another namespace."""
@@ -279,13 +279,9 @@ class Encoder:
         return payload_log.cluster(log, reachable=self.local_sinks or log.host != LOCAL)
 
     def _pair(self, name: str, protocol: Protocol, replicas: tuple[ReplicaEndpoint, ...]) -> _Pair:
-        max_requests = _most(self.max_requests_per_replica, replicas)
+        max_requests = clusters.most_of_all(self.max_requests_per_replica, replicas)
         cluster = resource(name, clusters.cluster(name, protocol, max_requests))
         return _Pair(replicas, cluster, _endpoints(name, protocol, replicas))
-
-
-def _most(for_each: int, replicas: tuple[ReplicaEndpoint, ...]) -> int:
-    return min(for_each * max(1, len(replicas)), clusters.MOST_REQUESTS)
 
 
 @lru_cache(maxsize=1024)

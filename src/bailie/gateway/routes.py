@@ -14,8 +14,8 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from bailie.api.names import TAKEN_ENDINGS
-from bailie.gateway import asleep, descriptors, meshes, payload_log
-from bailie.gateway.clusters import CALLS, Protocol, cluster_name
+from bailie.gateway import asleep, descriptors, meshes, mirrors, payload_log, shares
+from bailie.gateway.clusters import CALLS, MAX_REQUESTS_PER_REPLICA, Protocol, cluster_name, most_of_a_name
 from bailie.gateway.mirrors import MODEL_PATH, policies, route_name
 from bailie.gateway.request_metrics import METADATA, PINNED, VERSION
 from bailie.routing.refusal import by_kind, no_stream, not_ready, passed_on_already
@@ -56,9 +56,13 @@ STREAMS: dict[str, Any] = {"path": "/inference.GRPCInferenceService/ModelStreamI
 ANY_MATCH: dict[str, Any] = {"prefix": "/"}
 
 
-def scope(namespace: str, key: str, entry: Entry) -> Any:
-    """Returns the ScopedRouteConfiguration message of a key in `namespace`: a name, or a key of `mirrors`."""
+def scope(namespace: str, key: str, entry: Entry, most: int) -> Any:
+    """Returns the ScopedRouteConfiguration message of a key in `namespace`: a name, or a key of `mirrors`.
+
+    `most` requests of the name may be in progress for each replica.
+    """
     name = route_name(key)
+    most = most if key == name else min(most, mirrors.MOST_OF_A_MIRROR)
     added = {MODEL_HEADER: name}
     if isinstance(entry, NotReady):
         host = _refused(not_ready(namespace, name, entry))
@@ -66,11 +70,11 @@ def scope(namespace: str, key: str, entry: Entry) -> Any:
         host = _elsewhere(entry, passed_on_already(namespace, name))
         added[headers.PASSED_ON] = namespace
     elif isinstance(entry, Asleep):
-        host = _asleep(name, key, entry)
+        host = _asleep(name, key, entry, most)
     elif len(entry.backends) == 1:
-        host = _one_backend(name, entry)
+        host = _one_backend(name, entry, most)
     else:
-        host = _many_backends(entry)
+        host = _many_backends(entry, most)
     if name.endswith(PIPELINE_ENDING) and isinstance(entry, Route):
         host["routes"].insert(0, refused_call(STREAMS, no_stream(namespace, name)))
     # What a request is counted by (`request_metrics`), and what Envoy's own answers name (`listener`).
@@ -95,7 +99,9 @@ def kept_routes(namespace: str, key: str, model: str, backend: Backend | None) -
             model, {"routes": [{"name": model, "match": ANY_MATCH, "route": {"cluster": asleep.NOBODY}}]}
         )
     else:
-        found = scope(namespace, model, Route((replace(backend, weight=1),)))
+        found = scope(namespace, model, Route((replace(backend, weight=1),)), MAX_REQUESTS_PER_REPLICA)
+        # These requests have had their places since they were kept.
+        del found.route_configuration.virtual_hosts[0].typed_per_filter_config[shares.FILTER]
     routes = found.route_configuration
     routes.name = key
     routes.validate_clusters.value = False
@@ -131,23 +137,28 @@ def scope_of(key: str, host: dict[str, Any], *, clusters_known: bool = True) -> 
     )
 
 
-def _one_backend(name: str, route: Route) -> dict[str, Any]:
+def _one_backend(name: str, route: Route, most: int) -> dict[str, Any]:
     """Returns routes to one backend."""
     (backend,) = route.backends
     rest, grpc = (_to_backend(route, backend, protocol) for protocol in CALLS)
-    host = _of_version(backend.name, backend.held, log=backend.payload_log)
+    host = _of_version(
+        backend.name,
+        held=backend.held,
+        most=most_of_a_name(most, backend.replicas),
+        log=backend.payload_log,
+    )
     host["typed_per_filter_config"] = _for_models() | host["typed_per_filter_config"]
     return {**host, "routes": _to_version(name, backend.name, rest, grpc)}
 
 
-def _asleep(name: str, key: str, entry: Asleep) -> dict[str, Any]:
+def _asleep(name: str, key: str, entry: Asleep, most: int) -> dict[str, Any]:
     """Returns routes that lead requests for a version that is on no server to those that come on demand.
 
     Whether the model is ready may be asked without waking it, as of a model that has left memory.
     """
     # Routes that come on demand have no time limit of their own.
     rest = grpc = {"idle_timeout": {"seconds": asleep.KEEP_SECONDS}, "cluster": asleep.NOBODY}
-    host = _of_version(entry.name, held=False)
+    host = _of_version(entry.name, held=False, most=most)
     there = _context(key=f"{MODEL_PATH}{route_name(asleep.kept_key(key, entry))}", name=name)
     kept = {asleep.HOP_FILTER: enabled_with(there), asleep.KEEP_FILTER: enabled()}
     host["typed_per_filter_config"] |= {**_for_models(), **kept}
@@ -175,16 +186,19 @@ def _to_version(name: str, version: str, rest: dict[str, Any], grpc: dict[str, A
     ]
 
 
-def _many_backends(route: Route) -> dict[str, Any]:
+def _many_backends(route: Route, most: int) -> dict[str, Any]:
     """Returns a route to several backends. Envoy chooses by weight; the Lua filter learns the chosen
     backend's name from its context."""
     pinned = route.of_models() if route.sticky else {}
-    routes = [each for model, backends in pinned.items() for each in _pinned(route, model, backends)]
+    routes = [each for model, backends in pinned.items() for each in _pinned(route, model, backends, most)]
     weights = {backend: backend.weight for backend in route.backends}
-    return {"typed_per_filter_config": _for_models(), "routes": [*routes, *_either(route, weights, {})]}
+    return {
+        "typed_per_filter_config": _for_models(),
+        "routes": [*routes, *_either(route, weights, {}, most=most)],
+    }
 
 
-def _pinned(route: Route, model: str, backends: tuple[Backend, ...]) -> list[dict[str, Any]]:
+def _pinned(route: Route, model: str, backends: tuple[Backend, ...], most: int) -> list[dict[str, Any]]:
     """Returns the routes of callers who send back the header of an answer of the Model, of any version.
 
     Its replicas share these callers evenly, also where the weight for new callers is 0.
@@ -192,11 +206,11 @@ def _pinned(route: Route, model: str, backends: tuple[Backend, ...]) -> list[dic
     # No name of a model has an underscore, so that no other model's header contains this text.
     returned = {"name": ROUTE_HEADER, "string_match": {"contains": f":{model}_"}}
     weights = {backend: len(backend.replicas) for backend in backends}
-    return _either(route, weights, {"headers": [returned]}, PINNED)
+    return _either(route, weights, {"headers": [returned]}, most=most, why=PINNED)
 
 
 def _either(
-    route: Route, weights: Mapping[Backend, int], match: dict[str, Any], why: str = ""
+    route: Route, weights: Mapping[Backend, int], match: dict[str, Any], *, most: int, why: str = ""
 ) -> list[dict[str, Any]]:
     """Returns the routes of gRPC and REST to some backends of a route, for the calls that also `match`.
 
@@ -204,8 +218,12 @@ def _either(
     """
     other = _anything_else()
     return [
-        {"match": MODEL_METHODS | match, "route": _dice(route, weights, Protocol.GRPC, why)},
-        {**other, "match": ANY_MATCH | match, "route": _dice(route, weights, Protocol.HTTP, why)},
+        {"match": MODEL_METHODS | match, "route": _dice(route, weights, Protocol.GRPC, most=most, why=why)},
+        {
+            **other,
+            "match": ANY_MATCH | match,
+            "route": _dice(route, weights, Protocol.HTTP, most=most, why=why),
+        },
     ]
 
 
@@ -214,14 +232,20 @@ def _to_backend(route: Route, backend: Backend, protocol: Protocol) -> dict[str,
     return {"timeout": {}, "cluster": cluster_name(backend, protocol), **policies(route, protocol)}
 
 
-def _dice(route: Route, weights: Mapping[Backend, int], protocol: Protocol, why: str) -> dict[str, Any]:
+def _dice(
+    route: Route, weights: Mapping[Backend, int], protocol: Protocol, *, most: int, why: str
+) -> dict[str, Any]:
     """Returns a route's action that throws the dice, with `timeout` as above."""
     clusters = [
         {
             "name": cluster_name(backend, protocol),
             "weight": {"value": weight},
             **_of_version(
-                backend.name, backend.held, {VERSION: f":{backend.name}:{why}"}, backend.payload_log
+                backend.name,
+                held=backend.held,
+                most=most_of_a_name(most, backend.replicas),
+                more={VERSION: f":{backend.name}:{why}"},
+                log=backend.payload_log,
             ),
         }
         for backend, weight in weights.items()
@@ -230,10 +254,15 @@ def _dice(route: Route, weights: Mapping[Backend, int], protocol: Protocol, why:
 
 
 def _of_version(
-    version: str, held: bool, more: Mapping[str, str] | None = None, log: PayloadLog | None = None
+    version: str,
+    *,
+    held: bool,
+    most: int,
+    more: Mapping[str, str] | None = None,
+    log: PayloadLog | None = None,
 ) -> dict[str, Any]:
     """Returns what a version adds. Agents, which have it `held`, read it in a header, not in messages."""
-    told, filters = {ROUTE_HEADER: f":{version}:"}, {}
+    told, filters = {ROUTE_HEADER: f":{version}:"}, {shares.FILTER: shares.share(most)}
     if log is not None:
         told[payload_log.HEADER] = "true"
         filters[payload_log.FILTER] = enabled_with(_context(**payload_log.context(log, version)))
@@ -281,7 +310,11 @@ def _elsewhere(mesh: Elsewhere, twice: ErrorAnswer) -> dict[str, Any]:
     calls, others = {"match": MODEL_METHODS}, _anything_else()
     others["typed_per_filter_config"] |= {NAMING_FILTER: _context(**as_it_came), ANSWER_FILTER: disabled()}
     return {
-        "typed_per_filter_config": {REQUEST_FILTER: _context(**as_it_came), **_for_models()},
+        "typed_per_filter_config": {
+            REQUEST_FILTER: _context(**as_it_came),
+            shares.FILTER: shares.share(meshes.MOST_OF_A_NAME),
+            **_for_models(),
+        },
         "routes": [
             {
                 "match": each["match"] | passed_on,

@@ -75,12 +75,14 @@ REQUESTS = (
     Alert(
         name="BailieRequestsRefused",
         severity=WARNING,
-        expr="sum by (namespace) (increase(envoy_cluster_upstream_rq_pending_overflow[10m])) > 0",
+        expr='sum by (namespace) (increase({__name__=~"envoy_cluster_upstream_rq_pending_overflow'
+        '|envoy_http_adaptive_concurrency_gradient_controller_rq_blocked"}[10m])) > 0',
         lasting="5m",
         summary="Requests to {{ $labels.namespace }} are refused for want of room",
         description="Envoy answered {{ $value | humanize }} requests of ten minutes 503 `Overloaded`: a"
-        " replica has as many in progress as it may have.",
-        remedy="More replicas of the server; or `envoy.maxRequestsPerReplica`, where the server can take"
+        " name, or a replica, has as many in progress as it may have.",
+        remedy='`sum by (model) (rate(seldon_model_infer_total{code=~"503|Unavailable"}[10m]))` tells the'
+        " models. More replicas of the server; or `envoy.maxRequestsPerReplica`, where the server can take"
         " more at a time ([limits](../operations.md#limits-of-the-data-plane)).",
     ),
     Alert(

@@ -131,11 +131,22 @@ def overloaded(namespace: str, model: str, cause: str) -> ErrorAnswer:
     return ErrorAnswer(429, GrpcStatus.RESOURCE_EXHAUSTED, TOO_MANY_WAIT, text, model, namespace)
 
 
+def share_taken(namespace: str, model: str) -> ErrorAnswer:
+    """Returns the answer for a model that has as many requests in progress as its replicas take for one
+    model."""
+    text = (
+        f"{by_kind(model)} in namespace {namespace} has as many requests in progress as its replicas take for"
+        " one name: try again later, or give it more replicas"
+    )
+    return ErrorAnswer(503, GrpcStatus.UNAVAILABLE, OVERLOADED, text, model, namespace)
+
+
 def replicas_overloaded(namespace: str, model: str) -> ErrorAnswer:
-    """Returns the answer for a model whose replicas have as many requests in progress as they may have."""
+    """Returns the answer for a model whose replicas have as many requests in progress as they may have, those
+    for other models among them."""
     text = (
         f"the replicas of {by_kind(model)} in namespace {namespace} have as many requests in progress as they"
-        " may have: try again later, or give it more replicas"
+        " may have: try again later, or give them more replicas"
     )
     return ErrorAnswer(503, GrpcStatus.UNAVAILABLE, OVERLOADED, text, model, namespace)
 

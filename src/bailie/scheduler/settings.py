@@ -37,8 +37,9 @@ class SchedulerSettings:
         default=limits.REQUESTS_PER_REPLICA,
         metadata=fields.whole(
             variables.MAX_REQUESTS_PER_REPLICA,
-            "Requests that an Envoy may have in progress on one server replica and protocol; more are"
-            " answered 503 with the reason `Overloaded`.",
+            "Requests to one model that an Envoy may have in progress for each of its server replicas; more"
+            " are answered 503 with the reason `Overloaded`. To all models together there may be twice as"
+            " many.",
             least=1,
             most=limits.MOST_REQUESTS_PER_REPLICA,
         ),
