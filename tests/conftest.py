@@ -113,6 +113,8 @@ SLOW = (
     "gateway/test_request_reports.py",
     "gateway/test_server_windows.py",
     "gateway/test_shares.py",
+    "gateway/test_slow_readers.py",
+    "gateway/test_vanished_peers.py",
     "gateway/test_hasty_callers.py",
     "dataflow/test_flow_properties.py",
     "chaos/test_deletion.py",

@@ -69,11 +69,12 @@ async def until(condition, what: str, deadline: float = DEADLINE):
 
 
 class Servicer(pb_grpc.GRPCInferenceServiceServicer):
-    """Says in `id` what it was asked, and counts."""
+    """Says in `id` what it was asked, and counts; `outputs` has large answers by the name of the model."""
 
     def __init__(self, name: str) -> None:
         self.name, self.calls, self.status, self.metadata = name, 0, None, {}
         self.asked: list[str] = []
+        self.outputs: dict[str, bytes] = {}
 
     async def _begin(self, context) -> None:
         self.calls += 1
@@ -85,8 +86,12 @@ class Servicer(pb_grpc.GRPCInferenceServiceServicer):
         await self._begin(context)
         self.asked.append(request.model_name)
         size = sum(map(len, request.raw_input_contents))
+        output = self.outputs.get(request.model_name)
         return pb.ModelInferResponse(
-            model_name=request.model_name, model_version=request.model_version, id=f"{self.name} {size}"
+            model_name=request.model_name,
+            model_version=request.model_version,
+            id=f"{self.name} {size}",
+            raw_output_contents=[] if output is None else [output],
         )
 
     async def ModelStreamInfer(self, requests, context):  # noqa: N802

@@ -40,7 +40,15 @@ MOST_REQUESTS = 2**31 - 1
 HTTP_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 PREVIOUS_HOSTS = "envoy.extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate"
 WINDOW = 16 * 1024 * 1024
-"""HTTP/2 flow-control window in bytes; a smaller one makes large requests wait for round trips."""
+"""HTTP/2 flow-control window of a request in bytes; a smaller one makes large ones wait for round trips."""
+CONNECTION_WINDOW = 2**31 - 1
+"""That of all requests on a connection together, the largest there is. What a slow caller or a server that
+hangs does not read is kept, and counts here; a window for a few such requests would be used up by them, and
+all others on the connection would wait. Envoy's memory bounds what is kept (`bootstrap`), and ends the
+requests that hold most of it."""
+SILENT_SECONDS = 2
+"""After so long a silence the next call on an HTTP/2 connection to a mesh or a collector begins with a
+ping."""
 MOST_UPDATES = 10_000
 """Updates of HTTP/2 windows that a server may send for each frame of data that it has got. gRPC servers send
 some for each stream, also for one without a message. Beyond Envoy's default of 10, callers who open such
@@ -110,6 +118,22 @@ def cluster(name: str, protocol: Protocol, max_requests: int) -> Any:
     )
 
 
+def http2_options() -> dict[str, Any]:
+    """Returns the options of HTTP/2. Without pings: servers of gRPC hang up on a client that pings three
+    times while a model computes and they have nothing to send."""
+    return {
+        "initial_stream_window_size": WINDOW,
+        "initial_connection_window_size": CONNECTION_WINDOW,
+        "max_inbound_window_update_frames_per_data_frame_sent": MOST_UPDATES,
+    }
+
+
+def pings(seconds: int) -> dict[str, Any]:
+    """Returns the pings of an HTTP/2 connection, which is closed, and all calls on it end, if the peer does
+    not answer one within so many seconds."""
+    return {"connection_idle_interval": f"{SILENT_SECONDS}s", "timeout": f"{seconds}s"}
+
+
 def request_limits(priority: str, max_requests: int) -> dict[str, Any]:
     """Returns the limits of a cluster. Requests above them are refused at once and do not queue in Envoy."""
     return {
@@ -157,12 +181,7 @@ def ejection() -> dict[str, Any]:
 def _protocol_options(protocol: Protocol) -> dict[str, Any]:
     options: dict[str, Any] = {"@type": descriptors.type_url(HTTP_OPTIONS), "retry_policy": retry_policy()}
     if protocol is Protocol.GRPC:
-        windows = {
-            "initial_stream_window_size": WINDOW,
-            "initial_connection_window_size": 2 * WINDOW,
-            "max_inbound_window_update_frames_per_data_frame_sent": MOST_UPDATES,
-        }
-        options["explicit_http_config"] = {"http2_protocol_options": windows}
+        options["explicit_http_config"] = {"http2_protocol_options": http2_options()}
     else:
         trailers = {"enable_trailers": True} if protocol is Protocol.GRPC_ON_HTTP1 else {}
         options["explicit_http_config"] = {"http_protocol_options": trailers}

@@ -31,6 +31,7 @@ from bailie.gateway import (
     tracing,
 )
 from bailie.gateway.access_log import AccessLog, both, flagged, of_grpc, status, when
+from bailie.gateway.clusters import CONNECTION_WINDOW, WINDOW
 from bailie.gateway.namespace_routes import INDEX_CLUSTER, MESSAGE_TYPE, NAME_FIELDS, NAMESPACE_SCOPE
 from bailie.gateway.routes import (
     ANSWER_FILTER,
@@ -59,8 +60,6 @@ BRIDGE = "envoy.extensions.filters.http.grpc_http1_reverse_bridge.v3.FilterConfi
 EXTRACTION = "envoy.extensions.filters.http.grpc_field_extraction.v3.GrpcFieldExtractionConfig"
 LUA = "envoy.extensions.filters.http.lua.v3.Lua"
 ROUTER = "envoy.extensions.filters.http.router.v3.Router"
-WINDOW = 16 * 1024 * 1024
-"""HTTP/2 flow-control window of callers, in bytes."""
 STREAMS = 1_000
 """Requests at a time on one HTTP/2 connection."""
 LONGEST_UNNAMED = WINDOW
@@ -222,7 +221,7 @@ def _http2_options() -> dict[str, Any]:
     return {
         "max_concurrent_streams": STREAMS,
         "initial_stream_window_size": WINDOW,
-        "initial_connection_window_size": 2 * WINDOW,
+        "initial_connection_window_size": CONNECTION_WINDOW,
     }
 
 

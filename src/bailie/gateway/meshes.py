@@ -10,7 +10,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from bailie.gateway import descriptors, silent_peers
-from bailie.gateway.clusters import HTTP_OPTIONS, WINDOW, ejection, request_limits, retry_policy
+from bailie.gateway.clusters import (
+    HTTP_OPTIONS,
+    ejection,
+    http2_options,
+    pings,
+    request_limits,
+    retry_policy,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -22,6 +29,8 @@ PREFIX = "mesh/"
 MOST_OF_A_CONNECTION = 200
 """Requests on a connection to the other mesh, before another one is made. Envoy's default closes a connection
 after 250 whose callers left, and with it the requests of all others on it."""
+PING_SECONDS = 3
+"""How long the other mesh may take to answer a ping; an Envoy answers at once."""
 MOST_REQUESTS = 10_000
 """Requests that one Envoy may have in progress at another mesh: as many as it has callers by default."""
 MOST_OF_A_NAME = MOST_REQUESTS // 2
@@ -75,11 +84,11 @@ def _by_file(mesh: Elsewhere, endpoints: Path) -> dict[str, Any]:
 
 
 def _protocol_options() -> dict[str, Any]:
-    windows = {"initial_stream_window_size": WINDOW, "initial_connection_window_size": 2 * WINDOW}
+    http2 = {**http2_options(), "connection_keepalive": pings(PING_SECONDS)}
     return {
         "@type": descriptors.type_url(HTTP_OPTIONS),
         "retry_policy": retry_policy(),
-        "use_downstream_protocol_config": {"http_protocol_options": {}, "http2_protocol_options": windows},
+        "use_downstream_protocol_config": {"http_protocol_options": {}, "http2_protocol_options": http2},
         # Shorter than a mesh keeps a connection without a request (listener.IDLE_TIMEOUT, an hour in Envoy).
         "common_http_protocol_options": {
             "idle_timeout": "60s",

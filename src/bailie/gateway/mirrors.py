@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from bailie.gateway import descriptors
-from bailie.gateway.clusters import HTTP_OPTIONS, WINDOW, Protocol
+from bailie.gateway.clusters import CONNECTION_WINDOW, HTTP_OPTIONS, WINDOW, Protocol
 from bailie.wellknown import headers
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def _policy(mirror: RouteMirror, protocol: Protocol) -> dict[str, Any]:
 def cluster(protocol: Protocol) -> Any:
     """Returns the Cluster message of this Envoy's own listener for copies."""
     name = cluster_name(protocol)
-    windows = {"initial_stream_window_size": WINDOW, "initial_connection_window_size": 2 * WINDOW}
+    windows = {"initial_stream_window_size": WINDOW, "initial_connection_window_size": CONNECTION_WINDOW}
     http2 = {"http2_protocol_options": windows}
     options = {
         "@type": descriptors.type_url(HTTP_OPTIONS),

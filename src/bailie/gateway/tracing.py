@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from bailie.gateway import descriptors
-from bailie.gateway.clusters import HTTP_OPTIONS
+from bailie.gateway.clusters import HTTP_OPTIONS, pings
 from bailie.gateway.request_metrics import METADATA
 from bailie.wellknown import headers, names
 
@@ -36,9 +36,9 @@ _MOST_EXPORTS = 16
 _EXPORT_SECONDS = 5
 """How long a batch may be under way. The tracer itself knows no end: batches that are never answered would
 take all places for good."""
-_SILENT_SECONDS, _PING_SECONDS = 2, 3
-"""After so long a silence a batch begins with a ping, and a connection whose ping is not answered is closed.
-Otherwise a collector whose machine is gone would be asked until TCP gives up after a quarter of an hour."""
+_PING_SECONDS = 3
+"""How long the collector may take to answer the ping with which a batch begins after a silence. Without pings
+a collector whose machine is gone would be asked until TCP gives up after a quarter of an hour."""
 
 
 def of_requests(collector: Collector, namespace: str) -> dict[str, Any]:
@@ -89,10 +89,9 @@ def _extension(kind: str, **fields: Any) -> dict[str, Any]:
 def cluster(collector: Collector) -> Any:
     """Returns the Cluster message of the collector. Nothing waits until its name is found."""
     address = {"socket_address": {"address": collector.host, "port_value": collector.port}}
-    pings = {"connection_idle_interval": f"{_SILENT_SECONDS}s", "timeout": f"{_PING_SECONDS}s"}
     options = {
         "@type": descriptors.type_url(HTTP_OPTIONS),
-        "explicit_http_config": {"http2_protocol_options": {"connection_keepalive": pings}},
+        "explicit_http_config": {"http2_protocol_options": {"connection_keepalive": pings(_PING_SECONDS)}},
         "common_http_protocol_options": {"max_stream_duration": f"{_EXPORT_SECONDS}s"},
     }
     limits = {"max_pending_requests": _MOST_EXPORTS, "max_requests": _MOST_EXPORTS}

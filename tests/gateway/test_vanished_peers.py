@@ -1,0 +1,50 @@
+"""Another mesh whose machine is gone: no word comes from there, and no end of a connection."""
+
+from __future__ import annotations
+
+import asyncio
+
+import grpc
+import pytest
+from tests.gateway.test_server_windows import UpdatingServer
+from tests.support.dataplane import control_plane, envoy, took
+
+from bailie._gen import inference_pb2 as pb
+from bailie.gateway import meshes
+from bailie.gateway.clusters import SILENT_SECONDS
+from bailie.routing.table import Elsewhere, RoutingTable
+
+
+class GoneServer(UpdatingServer):
+    """Answers calls, and pings, until its machine is gone: then it takes bytes and says nothing."""
+
+    gone = False
+
+    def data_received(self, data):
+        if not self.gone:
+            super().data_received(data)
+
+
+async def test_a_call_ends_soon_at_a_mesh_whose_machine_is_gone(tmp_path):
+    made = []
+
+    def answering():
+        made.append(GoneServer())
+        return made[-1]
+
+    server = await asyncio.get_running_loop().create_server(answering, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    async with server, control_plane() as (gateway, xds), envoy(tmp_path, xds) as mesh:
+        await took(gateway, RoutingTable("ns", {"iris": Elsewhere("127.0.0.1", port)}))
+        request = pb.ModelInferRequest(model_name="iris")
+        metadata = (("seldon-model", "iris"),)
+        assert (await mesh.stub.ModelInfer(request, metadata=metadata)).id == "answered"
+        for each in made:
+            each.gone = True
+        loop = asyncio.get_running_loop()
+        begun = loop.time()
+        await asyncio.sleep(SILENT_SECONDS)
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await mesh.stub.ModelInfer(request, metadata=metadata, timeout=60)
+        assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
+        assert loop.time() - begun < 2 * (SILENT_SECONDS + meshes.PING_SECONDS) + 5
