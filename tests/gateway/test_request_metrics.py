@@ -268,3 +268,44 @@ async def test_times_are_a_histogram_by_replica(world):
 
 async def _is_at_least(mesh, name, number):
     return await counted(mesh, name) >= number
+
+
+async def test_the_time_of_a_slow_caller_is_not_the_models(world):
+    """A request counts from its last byte, a stream from its first."""
+    gateway, mesh, one, two = world
+    await took(gateway, table(one, two))
+    total, slow = "envoy_seldon_model_infer_microseconds_total", 0.6
+
+    async def slowly():
+        yield b"{"
+        await asyncio.sleep(slow)
+        yield b"}"
+
+    assert (await mesh.http.post("/v2/models/iris/infer", content=slowly())).status_code == 200
+    channel = mesh.channel.stream_unary("/inference.GRPCInferenceService/ModelInfer")
+    call = channel(metadata=(("seldon-model", "iris"),))
+    await call.write(b"")
+    await asyncio.sleep(slow)
+    await call.done_writing()
+    await call
+    await until(lambda: _is(mesh, 2, model="iris"), "both are counted")
+    assert 0 < await counted(mesh, total, model="iris") < slow * 1e6
+    stream = mesh.stub.ModelStreamInfer(metadata=(("seldon-model", "split"),))
+    await stream.write(pb.ModelInferRequest())
+    await stream.read()
+    await asyncio.sleep(slow)
+    await stream.done_writing()
+    assert await stream.read() is grpc.aio.EOF
+    await until(lambda: _is(mesh, 1, model="split"), "the stream is counted")
+    assert await counted(mesh, total, model="split") > slow * 1e6
+
+
+async def test_the_time_of_an_answer_before_the_end_of_the_request_is_known(world):
+    gateway, mesh, one, two = world
+    await took(gateway, table(one, two))
+    reader, writer = await asyncio.open_connection("127.0.0.1", mesh.port)
+    writer.write(b"POST /v2/models/slow/infer HTTP/1.1\r\nhost: x\r\ncontent-length: 9\r\n\r\n{")
+    assert b" 503 " in await reader.readline()
+    writer.close()
+    name = "envoy_seldon_model_infer_api_microseconds_count"
+    await until(lambda: _is_at_least(mesh, name, 1), "the time is in the histogram")

@@ -34,10 +34,17 @@ VERSION = "version"
 caller who leaves before the answer counts as one of that version."""
 PINNED = "pinned"
 """Behind a version (`:iris_3:pinned`) that was not chosen by chance, but named by its caller."""
-GRPC_INFERENCE = "/inference.GRPCInferenceService/Model(Stream)?Infer"
+UNARY = "/inference.GRPCInferenceService/ModelInfer"
+STREAM = "/inference.GRPCInferenceService/ModelStreamInfer"
 REST_INFERENCE = r"/(infer|infer_stream|generate|generate_stream|completions|embeddings)/*([?].*)?"
 """The end of the paths of inference, those of OpenAI's API among them."""
-MICROSECONDS = "%COMMON_DURATION(DS_RX_BEG:DS_TX_END:us)%"
+_FROM_END = {"command": "COMMON_DURATION", "param": "DS_RX_END:DS_TX_END:us"}
+_FROM_BEGINNING = {"command": "COMMON_DURATION", "param": "DS_RX_BEG:DS_TX_END:us"}
+OF_REQUEST = f"%COALESCE({json.dumps({'operators': [_FROM_END, _FROM_BEGINNING]})})%"
+"""The time of a request: from its last byte, for a caller who sends it slowly makes no Model slow, and needs
+no more replicas. From its first one where the answer came before the request had ended."""
+OF_STREAM = f"%{_FROM_BEGINNING['command']}({_FROM_BEGINNING['param']})%"
+"""The time of a stream, which its caller ends as late as he likes, after many an answer."""
 PREFIX = "seldon"
 TOTAL, MICROSECONDS_TOTAL, TIMES = (
     "model_infer_total",
@@ -97,50 +104,52 @@ def buckets() -> dict[str, Any]:
 
 def loggers() -> list[dict[str, Any]]:
     """Returns the access loggers that count: those of ended requests, and that of those under way."""
-    grpc, rest = _grpc_calls(), _rest_calls()
-    return [
-        _of_ended("grpc", "%GRPC_STATUS%", grpc, _grpc_status(KNOWN_STATUSES)),
-        _of_ended("grpc", "Unknown", grpc, _grpc_status(KNOWN_STATUSES, exclude=True)),
-        _of_ended("rest", "%RESPONSE_CODE%", rest),
-        _under_way({"or_filter": {"filters": [rest, grpc]}}),
+    grpc = [
+        _of_ended("grpc", code, time, _of_path({"exact": path}), status)
+        for path, time in ((UNARY, OF_REQUEST), (STREAM, OF_STREAM))
+        for code, status in (
+            ("%GRPC_STATUS%", _grpc_status(KNOWN_STATUSES)),
+            ("Unknown", _grpc_status(KNOWN_STATUSES, exclude=True)),
+        )
     ]
+    rest = _of_ended("rest", "%RESPONSE_CODE%", OF_REQUEST, _rest_calls())
+    return [*grpc, rest, _under_way(_inferences())]
 
 
 def copies_logger() -> dict[str, Any]:
     """Returns the access logger that counts copies of requests, which are no requests of callers."""
     stats = {"counters": [{"stat": _stat(COPIES, {"model": "%ROUTE_NAME%"}), "value_fixed": 1}]}
-    calls = {"or_filter": {"filters": [_rest_calls(), _grpc_calls()]}}
-    return _logger("copies", stats, _at("DownstreamEnd"), calls)
+    return _logger("copies", stats, _at("DownstreamEnd"), _inferences())
 
 
-def _grpc_calls() -> dict[str, Any]:
-    return {"header_filter": {"header": _path(GRPC_INFERENCE)}}
+def _inferences() -> dict[str, Any]:
+    grpc = [_of_path({"exact": path}) for path in (UNARY, STREAM)]
+    return {"or_filter": {"filters": [_rest_calls(), *grpc]}}
 
 
 def _rest_calls() -> dict[str, Any]:
-    usual = {"header_filter": {"header": {"name": ":path", "string_match": {"suffix": "/infer"}}}}
-    others = {"header_filter": {"header": _path(f".*{REST_INFERENCE}")}}
-    return {"or_filter": {"filters": [usual, others]}}
+    others = {"safe_regex": {"regex": f".*{REST_INFERENCE}"}}
+    return {"or_filter": {"filters": [_of_path({"suffix": "/infer"}), _of_path(others)]}}
 
 
-def _path(regex: str) -> dict[str, Any]:
-    return {"name": ":path", "string_match": {"safe_regex": {"regex": regex}}}
+def _of_path(match: dict[str, Any]) -> dict[str, Any]:
+    return {"header_filter": {"header": {"name": ":path", "string_match": match}}}
 
 
 def _grpc_status(statuses: tuple[str, ...], *, exclude: bool = False) -> dict[str, Any]:
     return {"grpc_status_filter": {"statuses": statuses, "exclude": exclude}}
 
 
-def _of_ended(method: str, code: str, *calls: dict[str, Any]) -> dict[str, Any]:
+def _of_ended(method: str, code: str, time: str, *calls: dict[str, Any]) -> dict[str, Any]:
     server, replica = (f"%UPSTREAM_METADATA({METADATA}:{key})%" for key in ("server", "server_replica"))
     values = (_NAME, _VERSION_OF_REQUEST, server, replica, method, code, "%RESPONSE_FLAGS%")
     labels = dict(zip(LABELS, values, strict=True))
     stats = {
         "counters": [
             {"stat": _stat(TOTAL, labels), "value_fixed": 1},
-            {"stat": _stat(MICROSECONDS_TOTAL, labels), "value_format": MICROSECONDS},
+            {"stat": _stat(MICROSECONDS_TOTAL, labels), "value_format": time},
         ],
-        "histograms": [{"stat": _stat(TIMES, labels), "unit": "Microseconds", "value_format": MICROSECONDS}],
+        "histograms": [{"stat": _stat(TIMES, labels), "unit": "Microseconds", "value_format": time}],
     }
     return _logger(f"ended-{method}", stats, _at("DownstreamEnd"), *calls)
 
