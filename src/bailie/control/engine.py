@@ -32,15 +32,24 @@ from bailie.placement import Planner, ReplicaId
 from bailie.wellknown.names import PIPELINE_GATEWAY
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterable, Mapping
+    from collections.abc import Callable, Generator, Iterable, Mapping
 
     from bailie.control.agent_port import Agents
     from bailie.control.load_failures import Now
     from bailie.control.notices import Notify
-    from bailie.control.object_fence import SubjectFactory
-    from bailie.control.subjects import Contribution, Objects, Outcomes, SubjectKind
+    from bailie.control.subjects import (
+        Contribution,
+        FactsByKind,
+        KnownRoutes,
+        Objects,
+        Outcomes,
+        SubjectKind,
+    )
     from bailie.routing.table import Publisher
     from bailie.scaling import Sample
+
+    SubjectFactory = Callable[[Objects, KnownRoutes, FactsByKind, ObjectFence], SubjectKind]
+    """Makes a routable kind for one engine, which reads each object behind the engine's fence."""
 
 REBUILD_SECONDS = 10.0
 """How long a scheduler that starts waits for the agents that the Servers' status promises."""
@@ -255,7 +264,7 @@ class Engine:
         self._commands.note_used(names)
 
     def _report(self) -> None:
-        looked_at, self._dirty = frozenset(self._dirty), self._fence.failing
+        looked_at, self._dirty = frozenset(self._dirty), {Subject(*each) for each in self._fence.failing}
         self.result = PassResult(
             wanted=dict(self._models.models.wanted),
             snapshot=self._planner.snapshot(),

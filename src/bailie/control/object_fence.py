@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from bailie.api.problems import Problem
 from bailie.control.notices import Notice
-from bailie.control.subjects import Subject
 from bailie.lifecycle.words import UNREADABLE
 from bailie.scope.central import oldest
 
@@ -22,11 +21,8 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from bailie.control.notices import Notify
-    from bailie.control.subjects import FactsByKind, KnownRoutes, Objects, SubjectKind
 
     Manifest = Mapping[str, Any]
-    SubjectFactory = Callable[[Objects, KnownRoutes, FactsByKind, "ObjectFence"], SubjectKind]
-    """Makes a routable kind for one engine, which reads each object behind the engine's fence."""
 
 _T = TypeVar("_T")
 
@@ -51,10 +47,9 @@ class ObjectFence:
         self._again, self._failing = self._failing, {}
 
     @property
-    def failing(self) -> set[Subject]:
-        """The subjects at which a step of this pass raised: the next pass looks at them again."""
-        found = self._failing.items()
-        return {Subject(kind, name) for (_, kind), names in found for name in names}
+    def failing(self) -> set[tuple[str, str]]:
+        """Kind and name of each object at which a step of this pass raised: the next pass looks at it again."""
+        return {(kind, name) for (_, kind), names in self._failing.items() for name in names}
 
     def again(self, step: str, kind: str) -> set[str]:
         """Returns the names of the objects at which a step raised in the pass before."""

@@ -32,8 +32,8 @@ MAX_REQUESTS_PER_REPLICA = limits.REQUESTS_PER_REPLICA
 """Requests of one name that one Envoy may have in progress for each server replica, unless somebody says
 otherwise: some seconds of work for a small model."""
 NAMES = 2
-"""A cluster has places for so many names that use their whole share (`shares`): what one name takes, the
-others still have. With more, a server would have to bear much more at once than its limit says."""
+"""A cluster has places for so many names that use their whole share (`shares`): one name leaves the others
+theirs. With more, a server would have to bear much more at once than its limit says."""
 MOST_REQUESTS = 2**31 - 1
 """The highest limit of a cluster; twice that is the highest number of its type."""
 
@@ -42,9 +42,9 @@ PREVIOUS_HOSTS = "envoy.extensions.retry.host.previous_hosts.v3.PreviousHostsPre
 WINDOW = 16 * 1024 * 1024
 """HTTP/2 flow-control window of a request in bytes; a smaller one makes large ones wait for round trips."""
 CONNECTION_WINDOW = 2**31 - 1
-"""That of all requests on a connection together, the largest there is. What a slow caller or a server that
-hangs does not read is kept, and counts here; a window for a few such requests would be used up by them, and
-all others on the connection would wait. Envoy's memory bounds what is kept (`bootstrap`), and ends the
+"""That of all requests on a connection together, the largest there is. Bytes that a slow caller or a server
+that hangs does not read are kept, and count here; a window for a few such requests would be used up by them,
+and all others on the connection would wait. Envoy's memory bounds what is kept (`bootstrap`), and ends the
 requests that hold most of it."""
 SILENT_SECONDS = 2
 """After so long a silence the next call on an HTTP/2 connection to a mesh or a collector begins with a

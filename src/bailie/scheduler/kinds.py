@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from bailie.api.kinds import Kind
-    from bailie.control.object_fence import SubjectFactory
+    from bailie.control.engine import SubjectFactory
     from bailie.kube.client import Client
     from bailie.kube.events import Recorder
     from bailie.scheduler.status.writer import KindWriter
