@@ -48,7 +48,7 @@ class ObjectFence:
 
     @property
     def failing(self) -> set[tuple[str, str]]:
-        """Kind and name of the objects at which a step of this pass raised: the next one looks at them again."""
+        """Kind and name of each object at which a step of this pass raised; the next pass sees it again."""
         return {(kind, name) for (_, kind), names in self._failing.items() for name in names}
 
     def again(self, step: str, kind: str) -> set[str]:
