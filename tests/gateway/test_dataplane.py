@@ -14,7 +14,7 @@ from tests.support.matching import Forward, OfNamespace, match
 from bailie import __version__
 from bailie._gen import inference_pb2 as pb
 from bailie.kube.limits import Allowance
-from bailie.routing.refusal import no_answer, no_list, no_list_request, not_decoded, unclear_path
+from bailie.routing.refusal import no_answer, no_list, no_list_request, not_decoded, not_served, unclear_path
 from bailie.routing.table import Backend, NotReady, Route, RoutingTable
 
 
@@ -458,6 +458,14 @@ async def test_what_could_reach_another_model_by_its_path_does_not(world):
     calls = one.calls + two.calls
     assert (await mesh.http.get("/v2/models/iris/../../../etc")).status_code == 404
     assert one.calls + two.calls == calls
+
+
+@pytest.mark.parametrize("path", ["trace/setting", "/trace/setting", "versions/1/trace/setting", "trace"])
+async def test_what_would_change_a_server_for_all_its_models_reaches_none(world, path):
+    gateway, mesh, one, two = world
+    await took(gateway, table(one, two))
+    answer = await mesh.http.post(f"/v2/models/iris/{path}", content=b"{}")
+    assert (answer.status_code, answer.json()) == (404, not_served("ns", grpc=False).body())
 
 
 async def test_the_callers_request_id_is_kept_and_internal_headers_are_not(world):

@@ -14,6 +14,7 @@ from bailie.routing.refusal import (
     overloaded,
     passed_on_already,
     replicas_overloaded,
+    share_taken,
     too_long,
     unclear_path,
 )
@@ -41,6 +42,7 @@ def test_every_answer_names_the_kind_for_whose_name_callers_ask(name, words):
         mesh_no_answer("team-a", name, "m:80", "reset"),
         overloaded("team-a", name, "full"),
         replicas_overloaded("team-a", name),
+        share_taken("team-a", name),
     ]
     for answer in said:
         assert words in answer.message

@@ -311,6 +311,7 @@ def _texts(namespace: str) -> str:
     """Returns the answers of `routing.refusal` as Lua constants."""
     answers = {
         "not_found": refusal.not_found(namespace, "iris"),
+        "not_served": refusal.not_served(namespace, grpc=False),
         "grpc_not_served": refusal.not_served(namespace, grpc=True),
         "no_list": refusal.no_list(namespace),
         "no_list_request": refusal.no_list_request(namespace),

@@ -226,6 +226,8 @@ local function on_rest(handle, headers)
     rest = string.match(rest, "^/versions/[^/]+(.*)$") or rest
   end
   rest = string.match(rest, "^(.*[^/])/*$") or ""
+  -- Triton would let a caller change what the server does for all.
+  if string.find(rest, "^/+trace") then return as_rest(handle, TEXT.not_served) end
   headers:replace(":path", "/v2/models/" .. backend .. rest .. query)
 end
 
