@@ -139,7 +139,7 @@ def test_a_field_that_the_api_does_not_know_is_refused(bailie):
     secret = "apiVersion: v1\nkind: Secret\nmetadata: {name: s}\nstringdata: {a: b}"
     result = bailie("apply", "-f", "-", stdin=secret)
     assert result.exit_code == 1
-    assert 'unknown field "stringdata"' in result.stderr
+    assert ".stringdata: field not declared in schema" in result.stderr
     assert bailie("get", "secret", "s").exit_code == 3
 
 

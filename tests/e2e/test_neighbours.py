@@ -117,6 +117,10 @@ def test_callers_of_a_server_that_hangs_are_told_so_and_served_when_it_goes_on(s
     until(lambda: answers(stack, models, "hanging"), what="an answer")
 
 
+NOTICED_SECONDS = 20.0
+"""Seconds for the agent to find a server silent and for the routes to leave it, on a busy machine."""
+
+
 def test_requests_leave_one_of_two_servers_that_hangs(stack, models, model, twins):
     model("left", server="twins", replicas=2)
 
@@ -133,6 +137,6 @@ def test_requests_leave_one_of_two_servers_that_hangs(stack, models, model, twin
     calls = seen_while(stack, models, "left", act)
     held_up = [call for call in calls if call.took > 5]
     first = min((call.sent for call in held_up), default=0.0)
-    late = [(call.sent, call.took) for call in held_up if call.sent > first + 8]
+    late = [(call.sent, call.took) for call in held_up if call.sent > first + NOTICED_SECONDS]
     assert late == [], f"the hang was noticed late; the first that met it was sent at {first}"
     assert failed(calls) == []

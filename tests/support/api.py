@@ -116,7 +116,7 @@ def running_api(directory: Path, **settings: Any) -> Iterator[Api]:
         "addresses": node / "addresses.json",
         "node": node / "commands.sock",
     }
-    ours = {"definitions": _definitions(), "name": "bailie"}
+    ours = {"definitions": definitions(), "name": "bailie"}
     server = ApiServer(Settings(state_dir=directory / "api", **{**places, **ours, **settings}))
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=lambda: loop.run_until_complete(_served(server, loop)), name="api")
@@ -133,7 +133,7 @@ def running_api(directory: Path, **settings: Any) -> Iterator[Api]:
 
 
 @functools.cache
-def _definitions() -> list[dict[str, Any]]:
+def definitions() -> list[dict[str, Any]]:
     """As the API of `bailie up` is given them; to make them takes longer than to start an API."""
     return served_definitions()
 
