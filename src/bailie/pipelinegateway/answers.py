@@ -149,7 +149,7 @@ class Answers:
         return (
             *back,
             (_VERSION, b"%d" % served.number),
-            *((_ROUTE, route) for route in (*routes, own)),
+            *[(_ROUTE, route) for route in (*routes, own)],
         )
 
     def _overloaded(self, words: str) -> HttpAnswer:

@@ -197,6 +197,10 @@ class PipelineRun:
             match effect:
                 case Call():
                     self._call_in_turn(effect)
+                case SetTimer():
+                    self._set_timer(effect)
+                case Reply(parcel):
+                    self._end(RunEnding(parcel, routes=tuple(self._routes)))
                 case Record(topic, parcel):
                     if self._root.sink is not None:
                         self._root.sink.data(self.served, topic, parcel)
@@ -204,8 +208,6 @@ class PipelineRun:
                     self.take(self._runs.batches.collect(effect, self.served, self._root))
                 case CancelCall(step, visit):
                     self._cancel_call(step, visit)
-                case SetTimer():
-                    self._set_timer(effect)
                 case _:
                     self._tell(effect)
 
@@ -222,8 +224,6 @@ class PipelineRun:
     def _tell(self, effect: Effect) -> None:
         """Carries out the effects that others hear of."""
         match effect:
-            case Reply(parcel):
-                self._end(RunEnding(parcel, routes=tuple(self._routes)))
             case Fail(words=words, step=step):
                 if self._root.sink is not None:
                     self._root.sink.failure(self.served, step, words, ends=True)
@@ -248,7 +248,7 @@ class PipelineRun:
         self._deadline = self._runs.deadlines.begin(self)
 
     def _call_in_turn(self, call: Call) -> None:
-        if self._ended is None or self.served.plan.steps[call.step].required:
+        if self._ended is None or self.served.course.plan.steps[call.step].required:
             self._call(call)
             return
         if not self._later:
