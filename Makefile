@@ -25,6 +25,11 @@ HISTORIES := $(wildcard $(addsuffix /test_*_properties.py,$(addprefix tests/,$(D
 PARALLEL := --dist loadfile --no-loadscope-reorder
 decisions = $(BIN)/python -m pytest -q $(PARALLEL) -n 2 $(addprefix tests/,$(DECISIONS)) \
 	$(addprefix --ignore ,$(HISTORIES)) $(addprefix --cov=bailie.,$(DECISIONS)) --cov-fail-under=100 --cov-report=term-missing:skip-covered
+pool = $(BIN)/python -m pytest $(PARALLEL) -n 6 tests $(addprefix --ignore tests/,$(DECISIONS)) $(HISTORIES)
+# Hundreds of real processes share two processors: what failed among them gets one more try, by itself, and is named.
+alone = echo "==> the tests that failed, once more and one at a time" >&2 && \
+	$(BIN)/python -m pytest -q -x -n 0 --last-failed --last-failed-no-failures none tests && \
+	echo "==> passed only when run alone: the tests named FAILED above" >&2
 export BAILIE_MLSERVER_ENV ?= $(abspath $(MLSERVER))
 # Images of Python often forbid files of bytecode. The tests start hundreds of processes, and each would compile
 # all that it imports again.
@@ -57,7 +62,8 @@ ifdef ARGS
 	@$(BIN)/python -m pytest $(ARGS)
 else
 	@$(decisions)
-	@$(BIN)/python -m pytest $(PARALLEL) -n 6 tests $(addprefix --ignore tests/,$(DECISIONS)) $(HISTORIES)
+	@rm -f .pytest_cache/v/cache/lastfailed
+	@$(pool) || { test $$? -eq 1 && $(alone); }
 endif
 
 .PHONY: test-fast

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.support.timelapse import TimelapseLoop
+from tests.support.timelapse import LeapingLoop
 
 from bailie.agent.memory_budget import RECENT_SECONDS, MemoryBudget
 
@@ -39,7 +39,7 @@ async def reserving(replica: Replica, name: str, size: int = 5):
 
 
 def run_timelapse(story):
-    with asyncio.Runner(loop_factory=lambda: TimelapseLoop(100)) as runner:
+    with asyncio.Runner(loop_factory=LeapingLoop) as runner:
         runner.run(story)
 
 

@@ -148,3 +148,46 @@ def test_what_is_in_memory_nowhere_is_waited_for_too(world):
     load_ends(world, LOADED)
     world.step(DRAIN_SECONDS)
     assert world.agents.drained == [("mlserver-0", [])]
+
+
+@pytest.fixture
+def released():
+    """One model on two of two replicas, of which the first was told that it may end."""
+    world = Pass()
+    world.server(replicas=2)
+    for replica in (FIRST, SECOND):
+        world.agents.connect(replica)
+    world.identity = world.model(replicas=2)
+    world.step()
+    for replica in (FIRST, SECOND):
+        load_ends(world, LOADED, replica)
+    drain(world)
+    world.step(DRAIN_SECONDS)
+    assert (world.agents.drained, world.publisher.backends("iris")) == ([("mlserver-0", [])], ON_SECOND)
+    return world
+
+
+def test_no_request_comes_back_to_a_replica_that_may_end(released):
+    del released.models["iris"]
+    released.step()
+    assert released.step(DRAIN_SECONDS) == ["unload iris_1 mlserver-1"]
+    released.model(metadata={"uid": "another"})
+    assert released.step() == ["load iris_2 mlserver-1"]
+    assert released.publisher.backends("iris") is None
+    load_ends(released, None)
+    released.agents.report("iris", released.identity, 2, LOADED, replica=SECOND)
+    released.step()
+    assert released.publisher.backends("iris") == {"iris_2": {"mlserver-1"}}
+
+
+def test_a_server_that_stops_answering_sends_nothing_back_to_a_replica_that_may_end(released):
+    released.agents.change(SECOND, server_ready=False)
+    released.step()
+    assert released.publisher.backends("iris") is None
+    assert released.state() is not VersionState.AVAILABLE
+
+
+def test_a_replica_that_goes_on_after_all_is_asked_again(released):
+    released.agents.change(FIRST, draining=False)
+    released.step()
+    assert released.publisher.backends("iris") == {"iris_1": {"mlserver-0", "mlserver-1"}}

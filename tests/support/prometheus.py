@@ -25,7 +25,7 @@ def program(name="prometheus"):
 def promtool(*arguments):
     """Runs promtool; the test fails with its words."""
     result = subprocess.run(
-        [program("promtool"), *map(str, arguments)], capture_output=True, text=True, timeout=60, check=False
+        [program("promtool"), *map(str, arguments)], capture_output=True, text=True, timeout=300, check=False
     )
     assert result.returncode == 0, f"{result.stdout}\n{result.stderr}"
     return result.stdout

@@ -25,7 +25,7 @@ QUICK = 1
 """Processes, the last ones, that take quick files alone."""
 MANY = STACKS + QUICK + 1
 """As many processes keep quick files apart, and more."""
-_PRIORITY = 5
+_PRIORITY = 2
 """Of the processes that take quick files: low, and not so low that a deadline of a test passes."""
 _END_TO_END = "tests/e2e/"
 _TOGETHER = ("tests/prose/",)

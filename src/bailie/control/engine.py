@@ -23,7 +23,7 @@ from bailie.control.object_fence import ObjectFence
 from bailie.control.pass_result import PassResult
 from bailie.control.pipeline_versions import PipelineVersions, is_version_name
 from bailie.control.placement_input import ServerBook, demand_and_holdings, running_replicas, told_replicas
-from bailie.control.releases import Releases
+from bailie.control.releases import release
 from bailie.control.routes import Routes
 from bailie.control.scaled_servers import ScaledServers
 from bailie.control.sleep_sight import SleepLook
@@ -91,7 +91,7 @@ class Engine:
         self._fleet = Fleet(ports.agents, self._fence)
         self._planner = Planner(lambda step, name: self._fence.alone(step, MODEL.kind, name))
         self._routes = Routes(namespace, ports.publisher, self._fence)
-        self._releases = Releases(ports.agents, ports.notify)
+        self._notify = ports.notify
         pipelines = PipelineVersions(self._fence)
         self._models = ModelSubjects(
             manifests=lambda: (*objects(MODEL), *pipelines.named(objects(PIPELINE))),
@@ -169,7 +169,7 @@ class Engine:
         yield from self._commands.unload(self._names())
         yield from self._commands.evict(self._names())
         # Last: the routes and commands of this pass say which replicas are still needed.
-        self._releases.release(self._fleet, self._routes, self._commands.moves)
+        release(self._fleet, self._routes, self._commands.moves, self._notify)
         plan = self._planner.plan()
         sleep = self._sleep.needs(self._scaled_servers.sleep_rules, plan)
         yield from self._scaled_servers.look(now.monotonic, self._planner.snapshot(), plan, sleep)

@@ -8,7 +8,7 @@ whose agent is away keeps its place for AWAY_SECONDS, so that a reconnect moves 
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from bailie.api.kinds import POD
@@ -51,7 +51,8 @@ class ModelCopy:
 
     `report` is None before the agent has reported it. `memory_bytes` counts workers; `connected`: the
     replica's agent is connected; `server_silent`: the server takes connections and has long answered nothing;
-    `draining`: the replica is to end.
+    `draining`: the replica is to end; `ending`: it was told that it may, and not for want of another place
+    for this Model.
     """
 
     id: CopyId
@@ -62,6 +63,7 @@ class ModelCopy:
     server_ready: bool
     server_silent: bool = False
     draining: bool = False
+    ending: bool = False
 
     @property
     def answers(self) -> bool:
@@ -71,10 +73,15 @@ class ModelCopy:
 
 @dataclass(frozen=True, slots=True)
 class FleetReplica:
-    """A replica as last reported; `connected` is False while its agent is away."""
+    """A replica as last reported; `connected` is False while its agent is away.
+
+    `stranded` is None until the replica was told, in this session, that it may end; then it has the Models
+    that have no other place, and go on being asked here.
+    """
 
     replica: ConnectedReplica
     connected: bool
+    stranded: frozenset[str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,6 +188,15 @@ class Fleet:
         command = EvictCommand(version=copy_id.version, number=copy_id.number, eviction=eviction)
         return self._command(copy_id.replica, command, copy.memory_bytes)
 
+    def end(self, replica: ReplicaId, stranded: frozenset[str]) -> None:
+        """Tells a draining replica that it may end; `stranded` are the Models without another place.
+
+        It may end at once, so the route of no other Model may come back to it.
+        """
+        self._agents.note_drained(replica, sorted(stranded))
+        self.replicas[replica] = seen = replace(self.replicas[replica], stranded=stranded)
+        self._refresh(replica, self._copies_of(replica, seen))
+
     def _command(self, replica: ReplicaId, command: Command, memory_bytes: int) -> bool:
         copy_id = CopyId(replica, command.version, command.number)
         before = self.copies.get(copy_id)
@@ -201,12 +217,16 @@ class Fleet:
         before = self.replicas.get(key)
         if present is not None:
             self._away_since.pop(key, None)
-            known = before is not None and before.replica is present and before.connected
-            return before if known else FleetReplica(present, connected=True)
+            if before is None:
+                return FleetReplica(present, connected=True)
+            if before.replica is present and before.connected:
+                return before
+            told = present.draining and before.replica.session == present.session
+            return FleetReplica(present, connected=True, stranded=before.stranded if told else None)
         assert before is not None  # noqa: S101 - a replica that is not present was seen before
         if self._now - self._away_since.setdefault(key, self._now) >= AWAY_SECONDS:
             return None
-        return FleetReplica(before.replica, connected=False) if before.connected else before
+        return replace(before, connected=False) if before.connected else before
 
     def _is_overdue(self, key: ReplicaId) -> bool:
         assumed = self._assumed.get(key)
@@ -289,6 +309,7 @@ def _copy_of(  # noqa: PLR0917 - the fields in their order
         server_ready=own.server_ready,
         server_silent=own.server_silent,
         draining=own.draining,
+        ending=seen.stranded is not None and copy_id.version.model not in seen.stranded,
     )
 
 

@@ -117,7 +117,7 @@ class Routes:
         `identity` is that of the wanted version, `planned` are the replicas that placement chose for it.
         While the wanted version is not complete, the version that answers now goes on.
         """
-        loaded = [copy for copy in copies if copy.state.serves]
+        loaded = [copy for copy in copies if copy.state.serves and not copy.ending]
         answering = self._told.get(subject, "")
         choice = choose(_candidates(loaded), target=identity, planned=planned, answering=answering)
         if choice is None:
