@@ -190,6 +190,14 @@ def test_a_process_that_takes_the_lease_from_the_right_pod_is_told_at_once():
     assert told(right, stranger) != ()
 
 
+def test_a_pod_that_took_its_lease_back_before_its_end_is_not_told_but_the_other_process_is():
+    stranger, *_ = renewing(0, OTHER, replicas=1)
+    first, second, third = renewing(2, holder=OTHER["metadata"]["name"])
+    assert told(stranger, first, second) == ()
+    assert ": another-operator-0 renews it" in told(stranger, first, *renewing(0))[0]
+    assert told(stranger, first, second, third) != ()
+
+
 @pytest.mark.parametrize(("owner", "count"), [(f"{HOME}/one", 0), ("", 0), ("elsewhere/two", 1)])
 def test_an_installation_that_takes_the_claim_is_told(owner, count):
     said = told(seen_as(claim(owner)))

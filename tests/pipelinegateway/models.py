@@ -98,7 +98,8 @@ async def serving(behave=echo):
             writers.discard(writer)
             tasks.discard(asyncio.current_task())
 
-    server = await asyncio.start_server(connection, "127.0.0.1", 0, limit=1 << 26)
+    # A test opens hundreds of connections at once: beyond the default of 100 each waits for seconds.
+    server = await asyncio.start_server(connection, "127.0.0.1", 0, limit=1 << 26, backlog=1_024)
     models.port = server.sockets[0].getsockname()[1]
     try:
         yield models

@@ -44,6 +44,8 @@ class LeaseTrace:
     times: int = 0
     """How often it was seen to be taken or renewed by a holder that is no pod of the operator, but for the
     last renewal of a pod."""
+    pods: frozenset[str] = frozenset()
+    """The names of all pods that were seen in the operator's namespace."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,7 +71,8 @@ def traces(before: Traces | None, facts: MoveFacts) -> Traces:
         seldons=frozenset(key for key, item in items.items() if key in earlier.seldons or _is_seldons(item)),
         acting=_acting(facts),
         leases={
-            home: _traced(earlier.leases.get(home), lease, by_pod) for home, lease, by_pod in _leases(facts)
+            home: _traced(earlier.leases.get(home), lease, pods, by_machine=by_machine)
+            for home, lease, pods, by_machine in _leases(facts)
         },
     )
 
@@ -113,37 +116,41 @@ def _operators(homes: frozenset[str], facts: MoveFacts) -> Iterator[str]:
             yield f"{place}: Seldon Core's operator is at work and serves {facts.here.name} ({numbers})"
 
 
-def _leases(facts: MoveFacts) -> Iterator[tuple[str, Object, bool]]:
-    """Yields the Leases of operators by their namespaces, and whether a pod there, or nobody, has each.
+def _leases(facts: MoveFacts) -> Iterator[tuple[str, Object, frozenset[str], bool]]:
+    """Yields the Leases of operators by their namespaces, with the names of the pods there.
 
-    The holder is named by its host, which is the pod unless that has the network of its machine.
+    And whether an operator there has the network of its machine: it names itself by that, and not by its pod.
     """
     for home in sorted(each.home for each in foreign_operators(facts)):
         lease, place = facts.present(LEASE, UPSTREAM_LEASE, home), facts.place(home)
         pods = place.all(POD) if place is not None else ()
         by_machine = any(spec_of(pod).get("hostNetwork") and _of_operator(pod) for pod in pods)
         if lease is not None:
-            host = claim_of(lease).owner.partition("_")[0]
-            yield home, lease, by_machine or host in {"", *map(name_of, pods)}
+            yield home, lease, frozenset(map(name_of, pods)), by_machine
 
 
 def _of_operator(pod: Object) -> bool:
     return name_of(pod).startswith(f"{names.OPERATOR}-")
 
 
-def _traced(before: LeaseTrace | None, lease: Object, by_pod: bool) -> LeaseTrace:
+def _traced(
+    before: LeaseTrace | None, lease: Object, pods: frozenset[str], *, by_machine: bool
+) -> LeaseTrace:
     claim, times = claim_of(lease), 0
-    if by_pod:
+    host, ended = claim.owner.partition("_")[0], before.pods if before is not None else frozenset()
+    taken = before is not None and claim.owner != before.holder
+    # A pod that has ended may have taken the Lease back from another process just before.
+    if by_machine or not host or host in pods or (taken and host in ended):
         times = -_LAST_RENEWALS
-    elif before is not None and claim.owner != before.holder:
+    elif taken:
         times = 1
     elif before is not None:
         times = before.times + (claim.renewed != before.renewed)
-    return LeaseTrace(holder=claim.owner, renewed=claim.renewed, times=times)
+    return LeaseTrace(holder=claim.owner, renewed=claim.renewed, times=times, pods=pods | ended)
 
 
 def _renewed(now: Traces, facts: MoveFacts) -> Iterator[str]:
-    for home, lease, _ in _leases(facts):
+    for home, lease, *_ in _leases(facts):
         seen = now.leases[home]
         if seen.times > 0:
             text = f"Lease {name_of(lease)} in namespace {home}: {seen.holder} renews it (spec.renewTime"

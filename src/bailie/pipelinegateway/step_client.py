@@ -34,10 +34,8 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
-_CONNECT_SECONDS = 3.0
-_MOST_CONNECTING = 64
-"""Connections that are being opened at a time. An Envoy's queue of them holds 128 where the machine's
-`net.core.somaxconn` is the older default; the kernel tries one that found it full again after 1 s and 3 s."""
+_CONNECT_SECONDS = 5.0
+"""The kernel asks again after 1 and 3 s where the queue of a busy Envoy was full."""
 _IDLE_SECONDS = 60.0
 """Shorter than an Envoy keeps an idle connection (gateway/listener.py), so that this side closes."""
 _MOST_IDLE = 256
@@ -82,7 +80,6 @@ class StepClient:
     _group: asyncio.TaskGroup
     _idle: deque[StepConnection] = field(default_factory=deque)
     _open: int = 0
-    _connecting: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_MOST_CONNECTING))
     _loop: asyncio.AbstractEventLoop = field(default_factory=asyncio.get_running_loop)
 
     def call(self, call: PendingCall) -> None:
@@ -98,7 +95,7 @@ class StepClient:
 
     async def _connect(self, call: PendingCall) -> None:
         try:
-            async with asyncio.timeout(_CONNECT_SECONDS), self._connecting:
+            async with asyncio.timeout(_CONNECT_SECONDS):
                 host, port = self.where()
                 _, connection = await self._loop.create_connection(lambda: StepConnection(self), host, port)
         except OSError as error:  # TimeoutError is one
