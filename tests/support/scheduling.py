@@ -2,8 +2,8 @@
 
 Used by `tests/conftest.py`. Slow tests mostly wait for what they started, and quick ones compute. So a few
 processes do the quick files from the beginning, with what the others leave of the processors. Each process
-that takes files of `tests/e2e` starts a `bailie up` for them: few processes do, and these take other
-files when no such file is left.
+that takes files of `tests/e2e` starts a `bailie up` for them: few processes do. A process takes
+other files when none of its own is left, but for those of `tests/e2e`.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 STACKS = 2
 """Processes that take files of `tests/e2e`."""
 QUICK = 1
-"""Processes, the last ones, that take quick files alone."""
+"""Processes, the last ones, that take quick files first."""
 MANY = STACKS + QUICK + 1
 """As many processes keep quick files apart, and more."""
 _PRIORITY = 2
@@ -33,7 +33,7 @@ _TOGETHER = ("tests/prose/",)
 
 
 def give_way(worker: str, count: int) -> None:
-    """Lowers the priority of this process if it is one that takes quick files alone.
+    """Lowers the priority of this process if it is one that takes quick files first.
 
     `worker`: its name by xdist, `gw0` and so on. `count`: of processes.
     """
@@ -75,7 +75,9 @@ class FileScheduling(LoadFileScheduling):
         """Returns the next file for a process, None where the files that are left are for other processes."""
         place = _place(node.gateway.id)
         if _is_for_quick_files(place, self.numnodes):
-            return next((file for file in self.workqueue if not self._is_slow(file)), None)
+            quick = next((file for file in self.workqueue if not self._is_slow(file)), None)
+            if quick is not None:
+                return quick
         takes_stacks = place < STACKS
         wanted = (file for file in self.workqueue if file.startswith(_END_TO_END) is takes_stacks)
         left = iter(self.workqueue) if takes_stacks else iter(())
