@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import pytest
+from tests.support.upstream.facts import Upstream, steady_models
+from tests.support.upstream.resources import statuses
 
-from bailie.api.status import Condition, happy, merge_conditions, of_generation
+from bailie.api.status import Condition, happy, merge_conditions, of_generation, told_conditions
 
 CASES = {
     "all true": ({"A": "True", "B": "True"}, "True"),
@@ -39,6 +41,22 @@ def test_each_condition_says_which_generation_it_speaks_of():
     new = of_generation([Condition(type="A", status="True")], 2)
     found = {each.type: each.manifest().get("observedGeneration") for each in merge_conditions(old, new, "t")}
     assert found == {"A": 2, "B": None}
+
+
+CORRECTED = {
+    "Model": ["ModelReady"],
+    "Pipeline": ["ModelsReady", "PipelineReady"],
+    "Experiment": ["CandidatesReady", "ExperimentReady", "MirrorReady"],
+    "SeldonRuntime": ["EnvoyReady", "PipelineGatewayReady", "SchedulerReady"],
+}
+STATUSES = statuses(Upstream(models=steady_models(1), pipelines=("p",), experiments=("e",)))
+
+
+@pytest.mark.parametrize("manifest", STATUSES, ids=lambda each: f"{each['kind']} {each['metadata']['name']}")
+def test_conditions_that_only_seldon_cores_controllers_write_go(manifest):
+    """Those that are left are Bailie's own, too: its writers correct them or take them away."""
+    merged = merge_conditions(told_conditions(manifest), [Condition(type="Ready", status="False")], "t1")
+    assert {each.type for each in merged} == {"Ready", *CORRECTED.get(manifest["kind"], ())}
 
 
 def test_conditions_of_others_stay():

@@ -240,6 +240,10 @@ def test_the_part_of_the_artifact_that_is_served_is_told_and_taken_away_again(pa
     assert model_status(facts(artifact_path=path), NOW)["artifactPath"] == told
 
 
+def test_the_word_of_seldon_cores_model_gateway_is_taken_away():
+    assert model_status(facts(), NOW)["modelgwReady"] is None
+
+
 COUNTS = st.integers(0, 3)
 VERSIONS = st.builds(
     VersionFacts,

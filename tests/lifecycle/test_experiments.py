@@ -23,6 +23,12 @@ def test_fields_without_effect_are_told_and_taken_back():
     assert {"SpecWarnings", "Mine"} & conditions(ExperimentFacts(**facts), before).keys() == {"Mine"}
 
 
+def test_the_failure_that_seldon_cores_operator_writes_is_taken_away():
+    before = [Condition(type="ModelReady", status="False"), Condition(type="Mine", status="True")]
+    found = conditions(ExperimentFacts(generation=1, candidates=(IRIS,)), before)
+    assert {"ModelReady", "Mine"} & found.keys() == {"Mine"}
+
+
 def test_an_experiment_that_is_being_deleted_is_not_ready():
     found = conditions(ExperimentFacts(generation=1, deleted=True, candidates=(IRIS,)))
     assert found["ExperimentReady"]["reason"] == "ExperimentTerminating"

@@ -126,7 +126,7 @@ class ModelStatus(ConditionedStatus):
     artifact_path: str | None = None
     """File or folder of the artifact that is served, such as model.joblib or 2/model-settings.json."""
     modelgw_ready: str | None = None
-    """State of the model on the model gateway."""
+    """Absent: Bailie has no model gateway, and takes away what Seldon Core's operator wrote here."""
 
 
 class Model(Resource):

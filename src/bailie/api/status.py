@@ -15,6 +15,9 @@ from bailie.api.base import Int64, LooseStatus
 ConditionStatus = Literal["True", "False", "Unknown"]
 MOST_OF_OTHERS = 50
 """Conditions of others that a status keeps when it is written: a list that others let grow is short again."""
+_SELDON_CORES = frozenset({"DataflowEngineReady", "HodometerReady", "ModelGatewayReady", "StatefulSetReady"})
+"""Conditions that only Seldon Core's controllers write: a status that Bailie writes does not keep them, for
+nobody would correct them."""
 
 
 class Condition(LooseStatus):
@@ -128,9 +131,9 @@ def of_generation(conditions: Iterable[Condition], generation: int) -> list[Cond
 def merge_conditions(old: Sequence[Condition], new: Sequence[Condition], now: str) -> tuple[Condition, ...]:
     """Returns `old` with `new` put over it by type, sorted; a transition time moves only with the status.
 
-    Of very many types that are not in `new` only some stay.
+    Types that are not in `new` stay: of very many only some, and none of Seldon Core's controllers alone.
     """
-    merged = {c.type: c for c in old}
+    merged = {c.type: c for c in old if c.type not in _SELDON_CORES}
     for name in sorted(merged.keys() - {c.type for c in new})[MOST_OF_OTHERS:]:
         del merged[name]
     for condition in new:

@@ -120,6 +120,7 @@ def model_status(facts: ModelFacts, now: str) -> dict[str, Any]:
         "selector": f"server={facts.server}",
         "artifactPath": facts.artifact_path or None,
         "desiredReplicas": facts.scaling.replicas if facts.scaling and facts.scaling.active else None,
+        "modelgwReady": None,
     }
 
 

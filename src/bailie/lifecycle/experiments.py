@@ -29,7 +29,11 @@ DEFAULT_TAKEN = "DefaultTaken"
 NO_CANDIDATE = "NoCandidateAnswers"
 ELSEWHERE = "AnsweredElsewhere"
 _WARNINGS = "SpecWarnings"
-_OWN = frozenset({"Ready", EXPERIMENT_READY, CANDIDATES_READY, MIRROR_READY, DELIVERED, _WARNINGS})
+_SELDON_CORES = "ModelReady"
+"""Seldon Core's operator writes this condition where an experiment could not be started."""
+_OWN = frozenset(
+    {"Ready", EXPERIMENT_READY, CANDIDATES_READY, MIRROR_READY, DELIVERED, _WARNINGS, _SELDON_CORES}
+)
 
 
 @dataclass(frozen=True, slots=True)
