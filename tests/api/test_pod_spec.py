@@ -44,6 +44,14 @@ WRONG = {
         {"initContainers": [{"name": "c", "startupProbe": {"httpGet": {"port": {}}}}]},
         "initContainers[0].startupProbe.httpGet.port: must be an integer or a string",
     ),
+    "a word that no pull of an image has": (
+        {"containers": [{"name": "c", "imagePullPolicy": "always"}]},
+        "containers[0].imagePullPolicy: must be '', 'Always', 'IfNotPresent' or 'Never', not \"always\"",
+    ),
+    "a protocol that no port has": (
+        {"containers": [{"name": "c", "ports": [{"containerPort": 80, "protocol": "HTTP"}]}]},
+        "containers[0].ports[0].protocol: must be '', 'TCP', 'UDP' or 'SCTP', not \"HTTP\"",
+    ),
     "a text for a selector": ({"nodeSelector": {"a": 1}}, "nodeSelector.a: must be a string, not 1"),
     "a text for a flag": ({"hostPID": "yes"}, 'hostPID: must be true or false, not "yes"'),
     "containers of kubectl debug": (
@@ -92,6 +100,13 @@ def test_claims_have_a_shape_too():
     assert name.startswith('spec.volumeClaimTemplates[0].name: "A_" is no DNS label')
     at = "spec.volumeClaimTemplates[0].spec.resources.requests"
     assert resources == f"{at}: must be an object, not a list"
+
+
+@pytest.mark.parametrize(("field", "value"), [("accessModes", ["RWO"]), ("volumeMode", "Files")])
+def test_a_claim_that_no_cluster_makes_is_refused(field, value):
+    claims = [{"name": "models", "spec": {field: value}}]
+    [problem] = _problems(ServerConfig, {"podSpec": {}, "volumeClaimTemplates": claims})
+    assert problem.startswith(f"spec.volumeClaimTemplates[0].spec.{field}")
 
 
 def test_what_is_too_deep_is_refused_before_anything_goes_down_into_it():

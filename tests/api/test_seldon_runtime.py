@@ -213,3 +213,31 @@ def test_a_number_of_pods_that_nobody_means_is_refused(manifest, replicas):
     )
     assert [(p.path, p.reason) for p in problems] == [("spec.overrides[0].replicas", "Invalid")]
     assert f"{replicas} replicas are wanted" in problems[0].message
+
+
+SERVICE_SETTINGS = {
+    "unknown word": ("serviceType", "Foo", "NotSupported"),
+    "name of another case": ("serviceType", "clusterIP", "NotSupported"),
+    "no pods behind it": ("serviceType", "ExternalName", "NotSupported"),
+    "no name of a port": ("grpcServicePrefix", "gRPC_", "Invalid"),
+    "too long for a port": ("grpcServicePrefix", "h2-" * 20, "Invalid"),
+}
+
+
+@pytest.mark.parametrize(("field", "value", "reason"), SERVICE_SETTINGS.values(), ids=SERVICE_SETTINGS)
+@pytest.mark.parametrize("kind", [SeldonConfig, SeldonRuntime])
+def test_settings_by_which_no_service_can_be_made_are_refused(manifest, kind, field, value, reason):
+    spec = {"config": {"serviceConfig": {field: value}}}
+    spec |= {"seldonConfig": "default"} if kind is SeldonRuntime else {}
+    resource, problems = kind.parse(manifest(kind.__name__, spec))
+    assert resource is None
+    assert [(p.path, p.reason) for p in problems] == [(f"spec.config.serviceConfig.{field}", reason)]
+
+
+@pytest.mark.parametrize("value", ["Foo", "ExternalName"])
+def test_a_type_that_the_mesh_cannot_have_is_refused(manifest, value):
+    overrides = [{"name": "seldon-envoy", "serviceType": value}]
+    _, problems = SeldonRuntime.parse(
+        manifest("SeldonRuntime", {"seldonConfig": "default", "overrides": overrides})
+    )
+    assert [(p.path, p.reason) for p in problems] == [("spec.overrides[0].serviceType", "NotSupported")]

@@ -120,7 +120,10 @@ def test_retention_is_one_of_two(manifest):
 
 
 def test_server_config_keeps_the_pod_as_written(manifest):
-    spec = {"podSpec": POD, "volumeClaimTemplates": [{"name": "models", "spec": {"accessModes": ["RWO"]}}]}
+    spec = {
+        "podSpec": POD,
+        "volumeClaimTemplates": [{"name": "models", "spec": {"accessModes": ["ReadWriteOnce"]}}],
+    }
     config, problems = ServerConfig.parse(manifest("ServerConfig", spec))
     assert problems == []
     assert config.spec.pod_spec == POD

@@ -416,6 +416,21 @@ def test_parts_of_a_wrong_type(cluster, namespace, models, field, junk):
         assert answer.status_code < 500 or words in answer.json()["message"] or not cluster.embedded
 
 
+@pytest.mark.parametrize(
+    ("spec", "field"),
+    [
+        ({"type": "Foo"}, "spec.type"),
+        ({"type": "ExternalName"}, "spec.externalName"),
+        ({"ports": [{"port": 80, "protocol": "HTTP"}]}, "spec.ports[0].protocol"),
+    ],
+)
+def test_a_service_of_a_kind_that_does_not_exist_is_refused(cluster, namespace, spec, field):
+    sent = {"metadata": {"name": "s"}, "spec": {"ports": [{"port": 80}], **spec}}
+    answer = cluster.http.post(f"/api/v1/namespaces/{namespace}/services", json=sent)
+    assert answer.status_code == 422
+    assert field in {each["field"] for each in answer.json()["details"]["causes"]}
+
+
 def test_a_patch_cannot_rename(cluster, models):
     cluster.http.post(models, json=model())
     answer = cluster.http.patch(f"{models}/iris", json={"metadata": {"name": "other"}}, headers=MERGE)

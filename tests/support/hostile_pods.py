@@ -161,6 +161,18 @@ HOSTILE: dict[str, tuple[Spec, str]] = {
         {"terminationGracePeriodSeconds": -1, "containers": [_container()]},
         "spec.terminationGracePeriodSeconds",
     ),
+    "image pulled as nobody does": (
+        {"containers": [_container(imagePullPolicy="Sometimes")]},
+        "spec.containers[0].imagePullPolicy",
+    ),
+    "port of no protocol": (
+        {"containers": [_container(ports=[{"containerPort": 1, "protocol": "tcp"}])]},
+        "spec.containers[0].ports[0].protocol",
+    ),
+    "names looked up as nobody does": (
+        {"dnsPolicy": "Sometimes", "containers": [_container()]},
+        "spec.dnsPolicy",
+    ),
     "restarts as nobody does": (
         {"restartPolicy": "Sometimes", "containers": [_container()]},
         "spec.restartPolicy",

@@ -1,13 +1,14 @@
 """The shape of PodSpecs and volume claims inside custom resources, whose definitions leave them open.
 
 Called by `seldon_config`, `seldon_runtime`, `server` and `server_config`, the kinds with PodSpecs. It knows
-the fields that Bailie reads, joins or changes, so that the code behind it may rely on their types; all other
-fields are Kubernetes' to judge. Source:
+the fields that Bailie reads, joins or changes, so that the code behind it may rely on their types, and the
+words that a cluster looks at only when a StatefulSet makes its pods and claims; all other fields are
+Kubernetes' to judge. Source:
 https://kubernetes.io/docs/reference/generated/kubernetes-api/v1.34/#podspec-v1-core
 """
 
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PlainValidator, ValidationError
 from pydantic.alias_generators import to_camel
@@ -111,7 +112,7 @@ class ContainerPort(Open):
     container_port: Port
     host_port: Annotated[int, Field(strict=True, ge=0, le=65535)] = 0
     name: str = ""
-    protocol: str = "TCP"
+    protocol: Literal["", "TCP", "UDP", "SCTP"] = "TCP"
 
 
 class Mount(Open):
@@ -148,6 +149,7 @@ class Container(Open):
 
     name: str
     image: str = ""
+    image_pull_policy: Literal["", "Always", "IfNotPresent", "Never"] = ""
     command: tuple[str, ...] = ()
     args: tuple[str, ...] = ()
     env: tuple[Variable, ...] = ()
@@ -160,6 +162,7 @@ class Container(Open):
     liveness_probe: Probe | None = None
     startup_probe: Probe | None = None
     lifecycle: dict[str, Any] | None = None
+    termination_message_policy: Literal["", "File", "FallbackToLogsOnError"] = ""
     security_context: SecurityContext | None = None
 
 
@@ -207,6 +210,7 @@ class PodShape(Open):
     runtime_class_name: str = ""
     scheduler_name: str = ""
     restart_policy: str = ""
+    dns_policy: Literal["", "ClusterFirst", "ClusterFirstWithHostNet", "Default", "None"] = ""
     termination_grace_period_seconds: Annotated[Int64, Field(ge=0)] = 30
     security_context: SecurityContext | None = None
     node_selector: dict[str, str] = {}
@@ -218,10 +222,12 @@ class PodShape(Open):
 class ClaimShape(Open):
     """The spec of a volume claim."""
 
-    access_modes: tuple[str, ...] = ()
+    access_modes: tuple[
+        Literal["ReadWriteOnce", "ReadOnlyMany", "ReadWriteMany", "ReadWriteOncePod"], ...
+    ] = ()
     storage_class_name: str = ""
     volume_name: str = ""
-    volume_mode: str = ""
+    volume_mode: Literal["", "Filesystem", "Block"] = ""
     resources: Resources | None = None
     selector: dict[str, Any] | None = None
     data_source: dict[str, Any] | None = None

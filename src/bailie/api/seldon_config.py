@@ -3,7 +3,7 @@
 `Configuration` is also `SeldonRuntime.spec.config`; how the two are joined is in `bailie.manifests.runtime`.
 """
 
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
@@ -11,6 +11,7 @@ from bailie.api.base import Flag, Int32, OpenObject, Part
 from bailie.api.collector import Collector, endpoint_problem, ratio_problem, read_collector
 from bailie.api.kafka_config import KafkaConfig
 from bailie.api.kinds import SELDON_CONFIG, Kind
+from bailie.api.names import label_problems
 from bailie.api.pod_spec import pod_spec_problems
 from bailie.api.problems import Problem
 from bailie.api.resource import Resource, no_effect
@@ -22,6 +23,9 @@ ENVOY = names.ENVOY
 RUN_COMPONENTS = (SCHEDULER, ENVOY)
 PIPELINE_GATEWAY = names.PIPELINE_GATEWAY
 OTHER_COMPONENTS = ("seldon-dataflow-engine", "hodometer", "seldon-modelgateway")
+ServiceType = Literal["", "ClusterIP", "NodePort", "LoadBalancer", "ExternalName"]
+_PREFIXED = "agent"
+"""The longest name of a port that gets the prefix."""
 
 
 class ModelScaling(Part):
@@ -113,8 +117,15 @@ class ServiceConfig(Part):
 
     grpc_service_prefix: str | None = None
     """Prefix of the names of gRPC ports, for example http2- for a service mesh."""
-    service_type: str | None = None
+    service_type: ServiceType | None = None
     """Type of the Services that clients call."""
+
+    def problems(self, path: str) -> list[Problem]:
+        """Returns why no Service can be made by these settings, which stand at `path`."""
+        found = service_type_problems(f"{path}.serviceType", self.service_type)
+        if self.grpc_service_prefix:
+            found += label_problems(f"{path}.grpcServicePrefix", f"{self.grpc_service_prefix}{_PREFIXED}")
+        return found
 
 
 class Configuration(Part):
@@ -138,6 +149,8 @@ class Configuration(Part):
             found += self.kafka_config.problems(f"{path}.kafkaConfig")
         if self.tracing_config is not None:
             found += self.tracing_config.warnings(f"{path}.tracingConfig")
+        if self.service_config is not None:
+            found += self.service_config.problems(f"{path}.serviceConfig")
         scaling = self.scaling_config or ScalingConfig()
         if scaling.servers is not None and scaling.servers.scale_down_packing_percentage is not None:
             where = f"{path}.scalingConfig.servers.scaleDownPackingPercentage"
@@ -207,6 +220,17 @@ class SeldonConfig(Resource):
                 text = "has no effect; give replicas in spec.overrides of the SeldonRuntime"
                 found.append(no_effect(f"{path}.replicas", text))
         return found
+
+
+def service_type_problems(path: str, service_type: str | None) -> list[Problem]:
+    """Returns why the Service that clients call cannot be of this type."""
+    if service_type != "ExternalName":
+        return []
+    text = (
+        "must be ClusterIP, NodePort or LoadBalancer: an ExternalName leads to no pods here; where the name"
+        f" {names.MESH} is to lead elsewhere, make that Service by hand, and it is left alone"
+    )
+    return [Problem(path, "NotSupported", text)]
 
 
 def component_problems(path: str, name: str) -> list[Problem]:

@@ -1,6 +1,6 @@
 """SeldonRuntime: asks for a scheduler and Envoys in its namespace. Read by the operator."""
 
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 from bailie.api.base import Flag, Int32, LooseStatus, OpenObject, Part
 from bailie.api.kinds import SELDON_RUNTIME, Kind
@@ -8,13 +8,20 @@ from bailie.api.names import label_problems
 from bailie.api.pod_spec import pod_spec_problems
 from bailie.api.problems import Problem
 from bailie.api.resource import Resource, no_effect
-from bailie.api.seldon_config import PIPELINE_GATEWAY, SCHEDULER, Configuration, component_problems
+from bailie.api.seldon_config import (
+    ENVOY,
+    PIPELINE_GATEWAY,
+    SCHEDULER,
+    Configuration,
+    ServiceType,
+    component_problems,
+    service_type_problems,
+)
 from bailie.api.server import MOST_REPLICAS
 from bailie.api.status import ConditionedStatus
 from bailie.wellknown import names, ports
 
 MOST_PORT = 65535
-ServiceType = Literal["", "ClusterIP", "NodePort", "LoadBalancer", "ExternalName"]
 
 
 class Override(Part):
@@ -141,6 +148,8 @@ class SeldonRuntime(Resource):
             if override.replicas is not None and not 0 <= override.replicas <= MOST_REPLICAS:
                 text = f"{override.replicas} replicas are wanted; a component has 0 to {MOST_REPLICAS}"
                 found.append(Problem(f"{path}.replicas", "Invalid", text))
+            if override.name == ENVOY:
+                found += service_type_problems(f"{path}.serviceType", override.service_type)
             found += _service_warnings(path, override)
             seen.add(override.name)
         if self.spec.scheduler_namespace:

@@ -15,7 +15,7 @@ from kubeapi import causes
 from kubeapi.registry import names
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from kubeapi.causes import Cause
 
@@ -24,6 +24,15 @@ _PROBES = ("startupProbe", "readinessProbe", "livenessProbe")
 _PATHS = re.compile(r"[^\x00-\x20\x7f]*")
 _HEADER_NAME = re.compile(r"[-A-Za-z0-9]+")
 _VARIABLE = re.compile(r"[ -<>-~]+")
+_POD_WORDS = {
+    "restartPolicy": ("Always", "OnFailure", "Never"),
+    "dnsPolicy": ("ClusterFirstWithHostNet", "ClusterFirst", "Default", "None"),
+}
+_CONTAINER_WORDS = {
+    "imagePullPolicy": ("Always", "IfNotPresent", "Never"),
+    "terminationMessagePolicy": ("File", "FallbackToLogsOnError"),
+}
+_PORT_WORDS = {"protocol": ("SCTP", "TCP", "UDP")}
 _PORT_RANGE = "must be between 1 and 65535, inclusive"
 _PORT_NAME = names.Rule(
     r"(?!.*--)(?=.*[a-z])[a-z0-9]([-a-z0-9]*[a-z0-9])?",
@@ -39,8 +48,7 @@ def spec_causes(spec: Mapping[str, Any], path: str, claimed: frozenset[str] = fr
         yield causes.required(f"{path}.containers")
     for field, rule in (("serviceAccountName", names.SUBDOMAIN), ("hostname", names.LABEL)):
         yield from _name(spec.get(field), f"{path}.{field}", rule)
-    if (policy := spec.get("restartPolicy", "Always")) not in (known := ("Always", "OnFailure", "Never")):
-        yield causes.not_supported(f"{path}.restartPolicy", policy, known)
+    yield from _words(spec, path, _POD_WORDS)
     if (grace := spec.get("terminationGracePeriodSeconds", 0)) < 0:
         yield _negative(f"{path}.terminationGracePeriodSeconds", grace)
     volumes: set[str] = set()
@@ -62,6 +70,13 @@ def key_causes(content: Mapping[str, Any], path: str) -> Iterator[Cause]:
 def _name(value: str | None, path: str, rule: names.Rule) -> Iterator[Cause]:
     if value and (broken := rule.broken_by(value)):
         yield causes.invalid(path, value, broken)
+
+
+def _words(owner: Mapping[str, Any], path: str, known: Mapping[str, Sequence[str]]) -> Iterator[Cause]:
+    """Yields the fields whose word is none of those that are known; an empty one is the default."""
+    for field, words in known.items():
+        if (word := owner.get(field) or words[0]) not in words:
+            yield causes.not_supported(f"{path}.{field}", word, words)
 
 
 def _named(owner: Mapping[str, Any], path: str, rule: names.Rule, seen: set[str]) -> Iterator[Cause]:
@@ -169,6 +184,7 @@ def _container(container: Mapping[str, Any], path: str, volumes: set[str], seen:
     yield from _named(container, path, names.LABEL, seen)
     if not container.get("image"):
         yield causes.required(f"{path}.image")
+    yield from _words(container, path, _CONTAINER_WORDS)
     places: set[str] = set()
     for number, mount in enumerate(container.get("volumeMounts") or ()):
         yield from _mount(mount, f"{path}.volumeMounts[{number}]", volumes, places)
@@ -232,6 +248,7 @@ _REFERENCES = {
 
 def _port(port: Mapping[str, Any], path: str) -> Iterator[Cause]:
     yield from _name(port.get("name"), f"{path}.name", _PORT_NAME)
+    yield from _words(port, path, _PORT_WORDS)
     if not port.get("containerPort"):
         yield causes.required(f"{path}.containerPort")
     for field in ("containerPort", "hostPort"):

@@ -13,7 +13,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from kubeapi import clock
-from kubeapi.causes import Cause, forbidden
+from kubeapi.causes import Cause, forbidden, not_supported, required
 from kubeapi.registry import names
 from kubeapi.registry.addresses import cluster_address
 from kubeapi.registry.pod_rules import key_causes, spec_causes
@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
     from kubeapi.registry.ports import NodePorts
     from kubeapi.storage.store import Obj, Store
+
+_SERVICE_TYPES = ("ClusterIP", "ExternalName", "LoadBalancer", "NodePort")
+_PROTOCOLS = ("SCTP", "TCP", "UDP")
 
 
 def _nothing(_new: Obj, _old: Obj | None, _store: Store) -> None:
@@ -116,6 +119,19 @@ def _service(new: Obj, old: Obj | None, store: Store, node_ports: NodePorts) -> 
         port.setdefault("targetPort", port.get("port"))
     node_ports.assign(new, old, store)
     new.setdefault("status", {"loadBalancer": {}})
+
+
+def _check_service(new: Obj, _old: Obj | None) -> list[Cause]:
+    kind, spec = new["spec"]["type"], new["spec"]
+    causes = []
+    if kind not in _SERVICE_TYPES:
+        causes.append(not_supported("spec.type", kind, _SERVICE_TYPES))
+    if kind == "ExternalName" and not spec.get("externalName"):
+        causes.append(required("spec.externalName"))
+    for number, port in enumerate(spec.get("ports") or ()):
+        if port["protocol"] not in _PROTOCOLS:
+            causes.append(not_supported(f"spec.ports[{number}].protocol", port["protocol"], _PROTOCOLS))
+    return causes
 
 
 def _pod(new: Obj, old: Obj | None, _store: Store) -> None:
@@ -216,7 +232,7 @@ def core_strategies(node_ports: NodePorts) -> dict[str, Strategy]:
         "namespaces": Strategy(prepare=_namespace, name_rule=names.LABEL),
         "secrets": Strategy(prepare=_secret, validate=_check_secret),
         "configmaps": Strategy(validate=_check_config_map),
-        "services": Strategy(prepare=service, name_rule=names.LABEL_1035),
+        "services": Strategy(prepare=service, validate=_check_service, name_rule=names.LABEL_1035),
         "pods": Strategy(prepare=_pod, validate=_check_pod, generation=True),
         "events": Strategy(prepare=_event),
         "customresourcedefinitions": Strategy(prepare=_definition, validate=_check_definition),
