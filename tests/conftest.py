@@ -81,6 +81,7 @@ SLOW = (
     "kubeapi/test_door_fuzz.py",
     "scheduler/test_run.py",
     "samples/test_applied.py",
+    "cli/test_bare_environment.py",
     "workloads/node/test_node.py",
     "gateway/test_silent_envoys.py",
     "gateway/test_silent_peers.py",

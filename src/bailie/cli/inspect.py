@@ -238,13 +238,11 @@ def demo(
     import dataclasses
 
     from bailie.local import demo as show
-    from bailie.local.settings import LocalSettings
+    from bailie.local.settings import machine_settings
 
-    settings = LocalSettings()
-    if mlserver_environment is not None:
-        settings = dataclasses.replace(settings, mlserver_environment=mlserver_environment.absolute())
+    environment = (mlserver_environment or machine_settings().mlserver_environment).absolute()
     with failures_explained():
-        rows = show.run(settings, say)
+        rows = show.run(environment, say)
     if output is Output.JSON:
         print_json([dataclasses.asdict(row) for row in rows])
     else:

@@ -34,11 +34,24 @@ def seldon() -> None:
 
 
 def _guarded(run: Callable[[list[str]], None]) -> None:
+    _open_closed_streams()
     signal.signal(signal.SIGTERM, _end)
     try:
         _explained(run)
     except KeyboardInterrupt:
         sys.exit(_INTERRUPTED)
+
+
+def _open_closed_streams() -> None:
+    """Puts the empty device in the place of each standard stream that was closed by whoever started this.
+
+    Without it the stream is None, and the next file or connection gets its number and what is printed.
+    """
+    for number, (name, mode) in enumerate((("stdin", "r"), ("stdout", "w"), ("stderr", "w"))):
+        if getattr(sys, name) is None:
+            os.dup2(os.open(os.devnull, os.O_RDWR), number)
+            os.set_inheritable(number, True)
+            setattr(sys, name, open(number, mode, encoding="utf-8", closefd=False))  # noqa: SIM115 - to the end
 
 
 def _explained(run: Callable[[list[str]], None]) -> None:
@@ -55,6 +68,9 @@ def _explained(run: Callable[[list[str]], None]) -> None:
         sys.stderr.write(f"error: {error}\n")
         sys.exit(_FAILED)
     except OSError as error:
+        if error.errno == errno.ENOENT and error.filename is None:  # only the search for it names no file
+            sys.stderr.write("error: the working folder is gone: change to another one\n")
+            sys.exit(_FAILED)
         if error.errno not in _OF_THE_MACHINE:
             raise
         _give_up_output()

@@ -9,7 +9,6 @@ import json
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import yaml
@@ -19,6 +18,7 @@ from bailie.agent.repository.mlserver import SETTINGS, choose_folder, read_setti
 from bailie.agent.repository.model_files import AMBIGUOUS, find_model_file
 from bailie.api import json_yaml
 from bailie.local.errors import LocalError
+from bailie.local.temporary_folder import temporary_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -75,7 +75,7 @@ def recognise_artifact(path: Path) -> RecognisedArtifact:
 
 def _file(path: Path) -> RecognisedArtifact:
     """Recognises a single file as the only one of a folder, which is how the agent sees it, too."""
-    with TemporaryDirectory(prefix="bailie-") as folder:
+    with temporary_folder("bailie-") as folder:
         alone = Path(folder) / path.name
         if path.suffix == ".py":
             shutil.copyfile(path, alone)  # programs are looked into, which the agent's rules do to no link

@@ -11,7 +11,6 @@ import json
 import os
 import signal
 import subprocess
-import tempfile
 import time
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field
@@ -27,6 +26,7 @@ from bailie.local.readiness import condition, is_current
 from bailie.local.settings import TRAINING_SCRIPT, LocalSettings
 from bailie.local.state import StateDirectory
 from bailie.local.status import local_status
+from bailie.local.temporary_folder import temporary_folder
 from bailie.local.traffic import Expectation, Tally, inference_clients, stream, wrong_answer
 from bailie.scope.rights import Right
 from bailie.workloads.node.records import kill_orphans
@@ -76,18 +76,20 @@ class Demo:
         self.say(f"{'  ok ' if row.held else 'FAIL '} {row.claim}: {row.detail}")
 
 
-def run(settings: LocalSettings, say: Callable[[str], None]) -> list[Row]:
+def run(mlserver_environment: Path, say: Callable[[str], None]) -> list[Row]:
     """Runs the demo in a state directory of its own and returns a row per claim.
+
+    A user without a home can run the demo, too: nothing is kept there.
 
     Raises:
         LocalError: The demo could not be set up; its processes have been ended.
     """
-    with tempfile.TemporaryDirectory(prefix="bailie-demo-") as folder:
+    with temporary_folder("bailie-demo-") as folder:
         root = Path(folder)
         own = LocalSettings(
             state_directory=root / "state",
             namespaces=(SYSTEM, STAGING),
-            mlserver_environment=settings.mlserver_environment,
+            mlserver_environment=mlserver_environment,
         )
         demo = Demo(own, say)
         expectations = _train(demo, root / "models")

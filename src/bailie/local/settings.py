@@ -44,9 +44,13 @@ def _roots(value: str) -> tuple[Path, ...]:
 
 def _usual_roots() -> tuple[Path, ...]:
     """Returns the usual folders, without a working folder of `/`: models could be anything on the machine."""
-    usual = [Path.cwd(), Path(tempfile.gettempdir()), Path("/tmp")]  # noqa: S108 - to read from
+    usual = []
     with suppress(RuntimeError):  # a user without a home
-        usual.insert(0, Path.home())
+        usual.append(Path.home())
+    for found in (Path.cwd, tempfile.gettempdir):
+        with suppress(FileNotFoundError):  # a folder that is gone, or none that this user may write into
+            usual.append(Path(found()))
+    usual.append(Path("/tmp"))  # noqa: S108 - to read from
     return tuple(dict.fromkeys(each for each in usual if each != Path("/")))
 
 

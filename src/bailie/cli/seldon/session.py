@@ -17,34 +17,37 @@ import platformdirs
 from bailie.cli.output import ExitCode, fail
 
 
-def folder() -> Path:
-    """Returns the folder of both files; ends the command for a user without a home."""
+def _folder() -> Path | None:
+    """Returns the folder of both files; None for a user without a home, who has neither."""
     try:
         return platformdirs.user_config_path("seldon") / "cli"
     except RuntimeError:
-        fail("this user has no home folder", hint="set HOME or XDG_CONFIG_HOME", code=ExitCode.USAGE)
+        return None
 
 
 def route() -> str:
     """Returns the route of the last answer, nothing where there was none."""
+    folder = _folder()
     try:
-        return (folder() / "session").read_text().strip()
+        return (folder / "session").read_text().strip() if folder is not None else ""
     except (OSError, UnicodeDecodeError):
         return ""
 
 
 def remember(found: str) -> None:
     """Keeps the route of an answer; a folder that cannot be written only costs the sticky session."""
-    if found:
+    folder = _folder()
+    if found and folder is not None:
         with suppress(OSError):
-            folder().mkdir(parents=True, exist_ok=True)
-            (folder() / "session").write_text(found)
+            folder.mkdir(parents=True, exist_ok=True)
+            (folder / "session").write_text(found)
 
 
 def configurations() -> tuple[dict[str, str], str]:
     """Returns the paths of the known configurations by key, and the key of the active one."""
-    path = folder() / "configs.json"
-    if not path.exists():
+    folder = _folder()
+    path = folder / "configs.json" if folder is not None else None
+    if path is None or not path.exists():
         return {}, ""
     found = _read_object(path)
     known = found.get("configs")
@@ -57,7 +60,10 @@ def configurations() -> tuple[dict[str, str], str]:
 
 def write_configurations(known: dict[str, str], active: str) -> None:
     """Writes the known configurations. Ends the command when the file cannot be written."""
-    path = folder() / "configs.json"
+    folder = _folder()
+    if folder is None:
+        fail("this user has no home folder", hint="set HOME or XDG_CONFIG_HOME", code=ExitCode.USAGE)
+    path = folder / "configs.json"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps({"configs": known, "active": active}, indent=2) + "\n")
