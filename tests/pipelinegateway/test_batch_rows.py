@@ -7,10 +7,18 @@ from math import prod
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import Raw
 
 from bailie._gen import inference_pb2 as pb
 from bailie.pipelinegateway import json_bodies, protobuf_bodies
-from bailie.pipelinegateway.batch_rows import json_encoding, kept_json, kept_protobuf, protobuf_encoding
+from bailie.pipelinegateway.batch_rows import (
+    json_encoding,
+    json_parameters,
+    kept_json,
+    kept_protobuf,
+    protobuf_encoding,
+    protobuf_parameters,
+)
 from bailie.pipelinegateway.json_bodies import MalformedBody
 
 Input = pb.ModelInferRequest.InferInputTensor
@@ -55,6 +63,33 @@ def test_raw_and_typed_contents_are_two_encodings():
     raw, typed = wire_tensor([1], raw=bytes(4)), wire_tensor([1], fp32_contents=[1])
     assert protobuf_encoding(raw) != protobuf_encoding(typed)
     assert protobuf_encoding(typed) == protobuf_encoding(wire_tensor([2], fp32_contents=[1, 2]))
+
+
+def test_the_parameters_of_a_message_have_no_order_and_no_id():
+    one, two, other = (
+        json_bodies.decode_request(json.dumps({"inputs": [], **each}).encode()).meta
+        for each in (
+            {"id": "1", "parameters": {"a": 1, "b": "x"}},
+            {"id": "2", "parameters": {"b": "x", "a": 1}},
+            {"parameters": {"a": 2, "b": "x"}},
+        )
+    )
+    assert json_parameters(one) == json_parameters(two) != json_parameters(other)
+    assert json_parameters(json_bodies.MessageMeta(parameters=Raw(b"{}"))) == json_parameters(None) == b""
+    with pytest.raises(MalformedBody):
+        json_parameters(json_bodies.MessageMeta(parameters=Raw(b"1")))
+
+
+def test_the_parameters_of_a_message_of_protobuf_have_no_order_and_no_id():
+    def said(ident, *names):
+        parts = [
+            pb.ModelInferRequest(parameters={name: pb.InferParameter(bool_param=True)}) for name in names
+        ]
+        head = b"".join(each.SerializeToString() for each in (pb.ModelInferRequest(id=ident), *parts))
+        return protobuf_parameters(protobuf_bodies.decode_request(head).meta)
+
+    assert said("1", "a", "b") == said("2", "b", "a") != said("1", "a")
+    assert said("1") == protobuf_parameters(None) == b""
 
 
 RIGHT = {

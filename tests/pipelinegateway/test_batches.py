@@ -56,6 +56,22 @@ async def test_a_caller_who_changes_the_form_with_each_request_is_bounded_and_ha
 
 
 @pytest.mark.parametrize("protocol", ["rest", "grpc"])
+async def test_no_row_is_read_by_the_parameters_of_another_callers_message(tmp_path, protocol):
+    async with serving() as models, running(tmp_path, models, {"p_1": batched(2)}) as (_, port):
+        for text, told in (("one", "np"), ("two", "pd"), ("three", "np"), ("four", "pd")):
+            inputs = row(text)["inputs"]
+            if protocol == "rest":
+                body = {"id": text, "parameters": {"content_type": told}, "inputs": inputs}
+                assert (await ask(port, "p_1", body)).status == 200
+            else:
+                message = message_of(inputs)
+                message.id = text
+                message.parameters["content_type"].string_param = told
+                assert (await ask_bytes(port, grpc_bytes("p_1", message))).code == 0
+        await until(lambda: sorted(batches_of(models)) == [["one", "three"], ["two", "four"]])
+
+
+@pytest.mark.parametrize("protocol", ["rest", "grpc"])
 async def test_rows_that_are_not_there_fill_no_batch_of_others(tmp_path, protocol):
     async with serving() as models, running(tmp_path, models, {"p_1": batched(2)}) as (_, port):
         hostile = {"inputs": [tensor("x", ["many"], [10**9, 1])]}

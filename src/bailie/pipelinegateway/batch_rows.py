@@ -24,9 +24,11 @@ from bailie.pipelinegateway.json_bodies import (
     TensorData,
     parameters_of,
 )
-from bailie.pipelinegateway.protobuf_bodies import WireMeta
+from bailie.pipelinegateway.protobuf_bodies import PARAMETERS, WireMeta
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from bailie.dataflow.tensors import Parcel, TensorHandle
     from bailie.pipelinegateway.json_bodies import Given
     from bailie.pipelinegateway.protobuf_bodies import WireData
@@ -68,7 +70,7 @@ def json_encoding(tensor: TensorHandle) -> Encoding:
         _check_raw(tensor, len(payload.binary))
         others = {key: bytes(each) for key, each in parameters_of(payload.parameters).items()}
         others.pop(BINARY_SIZE, None)
-        return "binary", repr(sorted(others.items())).encode()
+        return "binary", _in_order(others)
     text = bytes(payload.data).strip()  # type: ignore[arg-type]  # there is one of the two
     if text[:1] != b"[":
         raise MalformedBody(f'the data of tensor "{shown(tensor.name)}" is no list, as that of a batch is')
@@ -104,6 +106,19 @@ def protobuf_encoding(tensor: TensorHandle) -> Encoding:
     return "typed", payload.extras
 
 
+def json_parameters(meta: object) -> bytes:
+    """Returns the parameters of a whole message of JSON, in one order. Raises MalformedBody."""
+    given = meta.parameters if isinstance(meta, MessageMeta) else msgspec.UNSET
+    return _in_order({key: bytes(each) for key, each in parameters_of(given).items()})
+
+
+def protobuf_parameters(meta: object) -> bytes:
+    """Returns the parameters of a whole message of protobuf, in one order."""
+    head = meta.head if isinstance(meta, WireMeta) else b""
+    found = fields(head, 0, len(head), FieldCount(_MOST_FIELDS))
+    return b"".join(sorted(head[start:end] for number, _, start, _, end in found if number == PARAMETERS))
+
+
 def kept_json(parcel: Parcel) -> tuple[Parcel, int]:
     """Returns tensors of JSON that hold no other byte of their message in memory, and their bytes."""
     meta, size, tensors = parcel.meta, 0, []
@@ -135,6 +150,10 @@ def kept_protobuf(parcel: Parcel) -> tuple[Parcel, int]:
         size += len(tensor.name) + len(tensor.datatype)
         tensors.append(structs.replace(tensor, payload=own))
     return structs.replace(parcel, tensors=tuple(tensors), meta=meta), size
+
+
+def _in_order(parameters: Mapping[str, bytes]) -> bytes:
+    return repr(sorted(parameters.items())).encode() if parameters else b""
 
 
 def _values(text: bytes) -> tuple[int, int]:

@@ -90,7 +90,9 @@ class Batches:
         step = _BatchedStep(served.key, effect.step, dialect)
         held = Reservation(self.budget, served.key)
         try:
-            encodings = [*map(dialect.encoding, effect.parcel.tensors)]
+            # The model reads all rows by the parameters of the message, of which a batch has one.
+            parameters = dialect.parameters(effect.parcel.meta)
+            encodings = [(dialect.encoding(each), parameters) for each in effect.parcel.tensors]
         except MalformedBody as error:
             return StepFailed(effect.step, effect.visit, FailCode.STEP_ERROR, str(error))
         parcel, size = dialect.kept(effect.parcel)

@@ -37,6 +37,8 @@ class Dialect(NamedTuple):
     The bytes of the answer are counted in the reservation."""
     encoding: Callable[[TensorHandle], Hashable]
     """Returns how a tensor of a batch is written: one batch has data of one encoding."""
+    parameters: Callable[[object], Hashable]
+    """Returns the parameters of a whole message, by its `meta`: one batch has those of all its requests."""
     kept: Callable[[Parcel], tuple[Parcel, int]]
     """Returns tensors that hold no other byte of their message in memory, and their bytes."""
     stacked: Callable[[TensorHandle], TensorHandle]

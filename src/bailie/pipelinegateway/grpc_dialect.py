@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from bailie.pipelinegateway import grpc_calls, protobuf_bodies
-from bailie.pipelinegateway.batch_rows import kept_protobuf, protobuf_encoding
+from bailie.pipelinegateway.batch_rows import kept_protobuf, protobuf_encoding, protobuf_parameters
 from bailie.pipelinegateway.dialect import Dialect
 from bailie.pipelinegateway.grpc_frames import message_in
 from bailie.pipelinegateway.json_bodies import EncodedBody
@@ -37,6 +37,7 @@ GRPC = Dialect(
     _encode_request,
     grpc_calls.infer,
     protobuf_encoding,
+    protobuf_parameters,
     kept_protobuf,
     protobuf_bodies.stacked,
     protobuf_bodies.data_size,

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     Part = bytes | memoryview
 
-_ID, _PARAMETERS = 3, 4
+_ID, PARAMETERS = 3, 4
 _INPUTS, _WANTED, _RAW_INPUTS = 5, 6, 7
 _OUTPUTS, _RAW_OUTPUTS = 5, 6
 _NAME, _DATATYPE, _SHAPE, _CONTENTS = 1, 2, 3, 5
@@ -145,7 +145,7 @@ class _Reading:
                 raw.append(self._view[at:end])
             elif number == _INPUTS:
                 tensors.append(self._tensor(at, end))
-            elif number in (_ID, _PARAMETERS):
+            elif number in (_ID, PARAMETERS):
                 head.append(self._view[start:end])
             elif number == self._wanted_field:
                 wanted.append(self._name_in(at, end))
@@ -160,7 +160,7 @@ class _Reading:
         for number, wire, start, value, after in fields(self._data, at, end, self._count):
             if number == _SHAPE and wire in (DELIMITED, VARINT):
                 self._dimensions(value, after, shape)
-            elif wire != DELIMITED or number > _CONTENTS or number == _PARAMETERS:
+            elif wire != DELIMITED or number > _CONTENTS or number == PARAMETERS:
                 extras.append(self._view[start:after])
             elif number == _NAME:
                 name = self._text(value, after)

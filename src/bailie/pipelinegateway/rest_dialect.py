@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bailie.pipelinegateway.batch_rows import json_encoding, kept_json
+from bailie.pipelinegateway.batch_rows import json_encoding, json_parameters, kept_json
 from bailie.pipelinegateway.dialect import Dialect
 from bailie.pipelinegateway.json_bodies import (
     INFERENCE_LENGTH,
@@ -32,4 +32,14 @@ def _decode(request: HttpRequest) -> Parcel:
     return decode_request(request.body, int(text or b"0"))
 
 
-REST = Dialect(_decode, encode_answer, encode_request, infer, json_encoding, kept_json, stacked, data_size)
+REST = Dialect(
+    _decode,
+    encode_answer,
+    encode_request,
+    infer,
+    json_encoding,
+    json_parameters,
+    kept_json,
+    stacked,
+    data_size,
+)
