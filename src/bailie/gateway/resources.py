@@ -62,7 +62,6 @@ class ResourceSnapshot:
     each one's own; `takes_over` says whether those that Seldon Core's Envoys ask are needed."""
 
     revision: int
-    namespace: str
     resources: Mapping[str, Mapping[str, XdsResource]]
     takes_over: bool = False
     collector: Collector | None = None
@@ -83,7 +82,7 @@ class ResourceSnapshot:
             return None
         backends = entry.backends if isinstance(entry, Route) else ()
         backend = next((each for each in backends if each.name == slept.name), None)
-        return _awoken(self.namespace, key, slept.model, backend)
+        return _awoken(key, slept.model, backend)
 
 
 def resource(name: str, message: Any) -> XdsResource:
@@ -238,14 +237,7 @@ class Encoder:
             SCOPE_URL: {NAMESPACE_SCOPE: self._own, **self._scopes, **self._kept},
             BUCKET_URL: _BUCKETS,
         }
-        return ResourceSnapshot(
-            revision,
-            table.namespace,
-            resources,
-            table.takes_over,
-            table.collector,
-            table.entries,
-        )
+        return ResourceSnapshot(revision, resources, table.takes_over, table.collector, table.entries)
 
     def _count(self, entry: Entry, by: int) -> None:
         """Counts the uses of clusters: a cluster stays as long as a route names it."""
@@ -285,8 +277,8 @@ class Encoder:
 
 
 @lru_cache(maxsize=1024)
-def _awoken(namespace: str, key: str, model: str, backend: Backend | None) -> XdsResource:
-    return resource(key, routes.kept_routes(namespace, key, model, backend))
+def _awoken(key: str, model: str, backend: Backend | None) -> XdsResource:
+    return resource(key, routes.kept_routes(key, model, backend))
 
 
 @lru_cache(maxsize=64)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from bailie.api.names import TAKEN_ENDINGS
 from bailie.gateway import asleep, descriptors, meshes, mirrors, payload_log, shares
-from bailie.gateway.clusters import CALLS, MAX_REQUESTS_PER_REPLICA, Protocol, cluster_name, most_of_a_name
+from bailie.gateway.clusters import CALLS, Protocol, cluster_name, most_of_a_name
 from bailie.gateway.mirrors import MODEL_PATH, policies, route_name
 from bailie.gateway.request_metrics import METADATA, PINNED, VERSION
 from bailie.routing.refusal import by_kind, no_stream, not_ready, passed_on_already
@@ -77,11 +77,7 @@ def scope(namespace: str, key: str, entry: Entry, most: int) -> Any:
         host = _many_backends(entry, most)
     if name.endswith(PIPELINE_ENDING) and isinstance(entry, Route):
         host["routes"].insert(0, refused_call(STREAMS, no_stream(namespace, name)))
-    # What a request is counted by (`request_metrics`), and what Envoy's own answers name (`listener`).
-    noted = {"name": name, **_subject(name)}
-    host["routes"] = [{**noted, **each} for each in host["routes"]]
-    host["request_headers_to_add"] = host.get("request_headers_to_add", []) + _headers(added)
-    return scope_of(key, host, clusters_known=not isinstance(entry, Asleep))
+    return scope_of(key, _named(name, host, added), clusters_known=not isinstance(entry, Asleep))
 
 
 def kept_scope(key: str) -> Any:
@@ -91,24 +87,33 @@ def kept_scope(key: str) -> Any:
     )
 
 
-def kept_routes(namespace: str, key: str, model: str, backend: Backend | None) -> Any:
+def kept_routes(key: str, model: str, backend: Backend | None) -> Any:
     """Returns the RouteConfiguration message of that key, for requests that were kept: to the version that
     answers at last, or to nobody."""
     if backend is None:
-        found = scope_of(
-            model, {"routes": [{"name": model, "match": ANY_MATCH, "route": {"cluster": asleep.NOBODY}}]}
-        )
+        host = {"routes": [{"name": model, "match": ANY_MATCH, "route": {"cluster": asleep.NOBODY}}]}
     else:
-        found = scope(namespace, model, Route((replace(backend, weight=1),)), MAX_REQUESTS_PER_REPLICA)
         # These requests have had their places since they were kept.
-        del found.route_configuration.virtual_hosts[0].typed_per_filter_config[shares.FILTER]
-    routes = found.route_configuration
+        host = _one_backend(model, Route((replace(backend, weight=1),)), most=None)
+        host = _named(model, host, {MODEL_HEADER: model})
+    routes = scope_of(model, host).route_configuration
     routes.name = key
     routes.validate_clusters.value = False
     for each in routes.virtual_hosts[0].routes:
         # Not that of a request that is kept: the version may take its time.
         each.route.idle_timeout.SetInParent()
     return routes
+
+
+def _named(name: str, host: dict[str, Any], added: Mapping[str, str]) -> dict[str, Any]:
+    """Returns a virtual host whose routes have the name and add headers to requests."""
+    # What a request is counted by (`request_metrics`), and what Envoy's own answers name (`listener`).
+    noted = {"name": name, **_subject(name)}
+    return {
+        **host,
+        "routes": [{**noted, **each} for each in host["routes"]],
+        "request_headers_to_add": host.get("request_headers_to_add", []) + _headers(added),
+    }
 
 
 def _subject(name: str) -> dict[str, Any]:
@@ -137,14 +142,14 @@ def scope_of(key: str, host: dict[str, Any], *, clusters_known: bool = True) -> 
     )
 
 
-def _one_backend(name: str, route: Route, most: int) -> dict[str, Any]:
-    """Returns routes to one backend."""
+def _one_backend(name: str, route: Route, most: int | None) -> dict[str, Any]:
+    """Returns routes to one backend; with `most` None for requests that have their places already."""
     (backend,) = route.backends
     rest, grpc = (_to_backend(route, backend, protocol) for protocol in CALLS)
     host = _of_version(
         backend.name,
         held=backend.held,
-        most=most_of_a_name(most, backend.replicas),
+        most=None if most is None else most_of_a_name(most, backend.replicas),
         log=backend.payload_log,
     )
     host["typed_per_filter_config"] = _for_models() | host["typed_per_filter_config"]
@@ -257,12 +262,13 @@ def _of_version(
     version: str,
     *,
     held: bool,
-    most: int,
+    most: int | None,
     more: Mapping[str, str] | None = None,
     log: PayloadLog | None = None,
 ) -> dict[str, Any]:
     """Returns what a version adds. Agents, which have it `held`, read it in a header, not in messages."""
-    told, filters = {ROUTE_HEADER: f":{version}:"}, {shares.FILTER: shares.share(most)}
+    told: dict[str, str] = {ROUTE_HEADER: f":{version}:"}
+    filters: dict[str, Any] = {} if most is None else {shares.FILTER: shares.share(most)}
     if log is not None:
         told[payload_log.HEADER] = "true"
         filters[payload_log.FILTER] = enabled_with(_context(**payload_log.context(log, version)))
