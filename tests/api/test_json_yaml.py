@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import yaml
 
-from bailie.api.json_yaml import MOST_BY_ALIASES, load
+from bailie.api.json_yaml import DEEPEST, MOST_BY_ALIASES, load
 
 
 def nested(first, level, levels=12):
@@ -34,6 +34,20 @@ def nested(first, level, levels=12):
 def test_aliases_that_stand_for_too_much_are_refused_at_once(text):
     with pytest.raises(yaml.MarkedYAMLError, match=f"more than {MOST_BY_ALIASES} values, or for themselves"):
         load(text)
+
+
+@pytest.mark.parametrize("opening", ["[", "{a: ", "[{"])
+def test_brackets_are_read_no_further_than_to_the_deepest_level(opening):
+    """A thousand of them take a second otherwise, before they are refused."""
+    with pytest.raises(yaml.MarkedYAMLError, match=f"more than {DEEPEST} levels"):
+        load(opening * (DEEPEST + 1) + "@ cannot begin a word")
+
+
+def test_what_is_as_deep_as_may_be_is_read():
+    value = load("[" * DEEPEST + "]" * DEEPEST)
+    for _ in range(DEEPEST - 1):
+        [value] = value
+    assert value == []
 
 
 @pytest.mark.parametrize("text", [".nan", ".inf", "-.inf", "a: [.NaN]", "1.0e+999", "!!float nan"])

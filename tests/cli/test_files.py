@@ -56,7 +56,7 @@ def test_documents_lists_and_gaps():
         ("---\n---\n", "holds no object"),
         ("a: [1", "line 1: not YAML that can be used: expected ',' or ']'"),
         ("a: .nan", "line 1: not YAML that can be used: .nan is a number that JSON lacks"),
-        ("[" * 5000, "x.yaml: not YAML that can be used: it has more than 200 levels"),
+        ("- " * 5000, "x.yaml: not YAML that can be used: it has more than 200 levels"),
         (b"\xff\xfe\x00", "is not text in UTF-8"),
         ("a: \x00", "not YAML that can be used: unacceptable character"),
         ("[]", "line 1: not a Kubernetes object"),

@@ -13,6 +13,8 @@ import yaml
 
 MOST_BY_ALIASES = 1_000_000
 """Values that the aliases of one document may stand for, beyond those that are written out."""
+DEEPEST = 200
+"""Levels of a document: resource definitions have about fifty."""
 _TIME = "tag:yaml.org,2002:timestamp"
 
 
@@ -23,6 +25,16 @@ class JsonLoader(yaml.SafeLoader):
         first: [(tag, pattern) for tag, pattern in resolvers if tag != _TIME]
         for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
     }
+
+    def fetch_flow_collection_start(self, token: type[yaml.Token]) -> None:
+        """Begins a list or an object in brackets. Raises ScannerError for one too many in one another.
+
+        PyYAML looks at each open bracket again for each further word, so thousands of them take seconds.
+        """
+        if self.flow_level == DEEPEST:
+            problem = f"it has more than {DEEPEST} levels"
+            raise yaml.scanner.ScannerError(None, None, problem, self.get_mark())
+        super().fetch_flow_collection_start(token)
 
     def construct_yaml_float(self, node: yaml.ScalarNode) -> float:
         """Returns a number. Raises ConstructorError for `.nan` and `.inf`, which JSON cannot write."""
@@ -51,9 +63,10 @@ def load(text: str) -> Any:
     """Returns the only document of a text, times as texts; None where there is no document.
 
     Raises:
-        yaml.YAMLError: the text is no YAML, its aliases stand for too many values, or a number is not finite.
+        yaml.YAMLError: the text is no YAML, its aliases stand for too many values, too many brackets are
+            open, or a number is not finite.
         ValueError: a value does not fit its type, as an integer of thousands of digits.
-        RecursionError: there are thousands of levels.
+        RecursionError: there are hundreds of levels without brackets.
     """
     return yaml.load(text, _BoundedLoader)  # noqa: S506 - a SafeLoader with fewer types
 

@@ -12,13 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from bailie.api.json_yaml import JsonLoader
+from bailie.api.json_yaml import DEEPEST, JsonLoader
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_DEEPEST = 200
-"""Levels of a document: resource definitions have about fifty."""
 _MOST_FAULTS = 50
 """Documents of one text that are no YAML, until the rest of it is left."""
 _MARKER = re.compile(r"---(\s|$)")
@@ -84,7 +82,7 @@ def _objects(text: str, before: int) -> Iterator[YamlObject | YamlFault]:
     except yaml.MarkedYAMLError as error:
         raise _not_yaml(error) from error
     except RecursionError as error:
-        raise _NotYaml(f"it has more than {_DEEPEST} levels") from error
+        raise _NotYaml(f"it has more than {DEEPEST} levels") from error
     except yaml.YAMLError as error:  # a character that is none
         raise _NotYaml(" ".join(str(error).split())) from error
 
@@ -148,8 +146,8 @@ class _Size:
         found = 1 + sum(values for values, _ in parts), 1 + max((levels for _, levels in parts), default=0)
         if found[0] > _MOST_NODES:
             raise _NotYaml(f"with its aliases it has more than {_MOST_NODES:,} values", _line(node))
-        if found[1] > _DEEPEST:
-            raise _NotYaml(f"it has more than {_DEEPEST} levels", _line(node))
+        if found[1] > DEEPEST:
+            raise _NotYaml(f"it has more than {DEEPEST} levels", _line(node))
         self._known[id(node)] = found
         return found
 
