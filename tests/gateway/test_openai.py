@@ -119,6 +119,11 @@ GOOD = [
     '{"n":-1.5e3,"t":true,"u":null,"model":"llama","o":{}}',
     '{"":1,"model":"llama"}',
     '{"a":"}","model":"llama"}',
+    '{"a":[[1,2],{"b":"]"},[]],"c":{"d":"}{"},"model":"llama"}',
+    '{"a":[' + "1," * 1_000_000 + '1],"model":"llama"}',
+    '{"a":"' + r"\"" * 100_000 + '","model":"llama"}',
+    '{"model":"llama","a":[' + ",".join(['{"role":"user","content":"hi"}'] * 10_000) + "]}",
+    "{" + ",".join(f'"k{n}":0' for n in range(999)) + ',"model":"llama"}',
 ]
 BAD = [
     "",
@@ -141,7 +146,11 @@ BAD = [
     '{"a":"\\"}',
     "[" * 300_000,
     '{"a":' + "[" * 300_000 + "]" * 300_000 + ',"model":"llama"}',
-    "{" + ",".join(f'"k{n}":0' for n in range(300_000)) + ',"model":"llama"}',
+    "{" + ",".join(f'"k{n}":0' for n in range(1_000)) + ',"model":"llama"}',
+    '{"a":"' + r"\"" * 300_000 + '","model":"llama"}',
+    '{"' + "k" * 2_000 + '":0,"model":"llama"}',
+    '{"a":' + "1" * 2_000 + ',"model":"llama"}',
+    '{"model":"' + "llama" * 1_000 + '"}',
 ]
 
 

@@ -199,8 +199,12 @@ def not_named(namespace: str) -> ErrorAnswer:
 
 
 def not_named_in_body(namespace: str) -> ErrorAnswer:
-    """Returns the answer for a call of OpenAI's API whose body does not name its model once, as a text."""
-    text = f'name the model, once, in the field "model" of the JSON body (namespace {namespace})'
+    """Returns the answer for a call of OpenAI's API whose body does not name its model once, as a text, or
+    has more parts than are looked at (`gateway/openai.lua`)."""
+    text = (
+        'name the model, once, in the field "model" of the JSON body, an object of at most 1000 fields'
+        f" (namespace {namespace})"
+    )
     return ErrorAnswer(400, GrpcStatus.INVALID_ARGUMENT, MODEL_NOT_NAMED, text, "", namespace)
 
 
