@@ -70,8 +70,8 @@ async def test_local_file(tmp_path: Path, target: Path):
     ("uri", "secret", "reason", "message"),
     [
         ("", "", "StorageUriMissing", "spec.storageUri is empty"),
-        ("/nowhere/iris", "", "ArtifactNotFound", "/nowhere does not exist"),
-        ("file:///nowhere", "", "ArtifactNotFound", "/nowhere does not exist"),
+        ("/nowhere/iris", "", "ArtifactNotFound", "/nowhere does not exist (storageUri /nowhere/iris)"),
+        ("file:///nowhere", "", "ArtifactNotFound", "/nowhere does not exist (storageUri file:///nowhere)"),
         ("file://host/x", "", "StorageUriRefused", "names the host host"),
         ("models/iris", "", "StorageUriRefused", "neither an absolute path nor an address"),
         ("://", "", "StorageUriRefused", "names no remote"),
@@ -91,6 +91,11 @@ async def test_refusals_without_a_network(target: Path, uri: str, secret: str, r
     error = await refused(artifacts(creds=creds), ModelSource(storage_uri=uri, secret_name=secret), target)
     assert error.reason == reason
     assert message in error.message
+
+
+async def test_a_path_that_is_missing_is_named_once(tmp_path: Path, target: Path):
+    error = await refused(artifacts(), ModelSource(storage_uri=f"{tmp_path}/none"), target)
+    assert error.message == f"{tmp_path}/none does not exist"
 
 
 async def test_empty_folder_is_no_artifact(tmp_path: Path, target: Path):

@@ -95,7 +95,7 @@ def test_many_answers_are_counted_by_the_version_that_gave_them():
     with answering(version("iris_1"), version("iris_2"), (200, {}, {}), (503, {}, {})) as server:
         text, data = (infer(server, "-i", "8", *options) for options in ((), ("-o", "json")))
     assert (text.exit_code, data.exit_code) == (1, 1)
-    assert text.stdout == "success: 2 iris_1, 2 iris_2, 2 answered\nfailed: 2 503\n"
+    assert text.stdout == "success: 2 from iris_1, 2 from iris_2, 2 answered\nfailed: 2 with 503\n"
     expected = {"success": {"iris_1": 2, "iris_2": 2, "answered": 2}, "failed": {"503": 2}}
     assert json.loads(data.stdout) == expected
 
@@ -103,7 +103,7 @@ def test_many_answers_are_counted_by_the_version_that_gave_them():
 def test_many_good_answers_are_a_success():
     with answering(version("iris_1")) as server:
         result = infer(server, "-i", "3")
-    assert (result.exit_code, result.stdout) == (0, "success: 3 iris_1\n")
+    assert (result.exit_code, result.stdout) == (0, "success: 3 from iris_1\n")
 
 
 @pytest.mark.parametrize(("given", "says"), [("", "no request"), ("{", "the request is not JSON")])

@@ -37,7 +37,7 @@ def test_a_namespace_that_nothing_keeps_from_moving(api):
     assert result.stdout.startswith(
         "small: Bailie with a central scheduler (pattern 0), scheduled from mesh\n"
     )
-    assert "1 Models, 1 Servers, 0 Pipelines" in result.stdout
+    assert "1 Model, 1 Server, 0 Pipelines" in result.stdout
     assert "  3. scheduler: ask for a scheduler of the namespace's own" in result.stdout
     assert "     back: ask for the central scheduler again" in result.stdout
     assert result.stdout.endswith("Nothing stands in the way: bailie migrate apply small\n")

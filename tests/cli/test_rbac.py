@@ -72,6 +72,27 @@ def test_a_token_that_is_there_is_left_alone(tmp_path):
         assert token_of("new", **environment)
 
 
+def test_the_rights_are_for_the_operator_of_the_cluster(tmp_path):
+    with running_api(tmp_path) as api:
+        environment = {"KUBECONFIG": str(api.kubeconfig)}
+        assert operators_of(**environment) == {"seldon-system"}
+        for home in ("platform", "second"):
+            api.namespace(home)
+            scope = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "bailie-scope"}}
+            assert operators_of(**environment) == {"seldon-system" if home == "platform" else "platform"}
+            api.request("POST", f"/api/v1/namespaces/{home}/configmaps", json=scope)
+        result = run("team-a", **environment)
+        assert result.exit_code == 2
+        assert "there are several operators: in platform, second" in result.stderr
+        assert operators_of("--operator-namespace", "second", **environment) == {"second"}
+
+
+def operators_of(*arguments, **environment):
+    bindings = [m for m in printed("team-a", *arguments, **environment) if m["kind"] == "RoleBinding"]
+    [found] = [m for m in bindings if m["metadata"]["name"] == "seldon-v2-manager-rolebinding"]
+    return {subject["namespace"] for subject in found["subjects"]}
+
+
 def test_the_token_can_be_left_out():
     assert not [m for m in printed("team-a", "--no-token") if m["kind"] == "Secret"]
 

@@ -208,6 +208,37 @@ def test_what_nobody_acts_on_is_said(bailie, file, everybody):
     bailie("delete", "-f", path)
 
 
+def test_a_status_of_the_spec_before_is_not_taken_for_a_reason(bailie, file, everybody):
+    path = file("changed")
+    bailie("apply", "-f", path)
+    ready = {"type": "Ready", "status": "True", "reason": "Ready"}
+    set_status(everybody, "changed", {"observedGeneration": 0, "conditions": [ready]})
+    result = bailie("apply", "-f", path, "--wait", "--timeout", "0.2")
+    assert result.exit_code == 4
+    assert "model/changed is not ready after 0.2 s: its controller has not reported on this change yet" in (
+        result.stderr
+    )
+
+
+def test_objects_are_shown_without_the_books_about_their_fields(bailie, file):
+    path = file("plain")
+    bailie("apply", "-f", path)
+    for arguments in (("model", "plain"), ("models",)):
+        assert "managedFields" not in bailie("get", *arguments, "-o", "yaml").stdout
+    bailie("delete", "-f", path)
+
+
+def test_of_a_pod_with_several_containers_the_first_ones_log_is_shown(bailie):
+    containers = "[{name: agent, image: i}, {name: mlserver, image: i}]"
+    pod = f"apiVersion: v1\nkind: Pod\nmetadata: {{name: two}}\nspec: {{containers: {containers}}}"
+    assert bailie("apply", "-f", "-", stdin=pod).exit_code == 0
+    result = bailie("logs", "two")
+    assert (result.exit_code, result.stdout) == (0, "")
+    assert result.stderr == "container agent of agent, mlserver; -c names another one\n"
+    assert bailie("logs", "two", "-c", "mlserver").stderr == ""
+    assert bailie("logs", "two", "-c", "other").exit_code == 1
+
+
 def test_each_object_that_is_not_ready_is_named_and_the_others_are_told(bailie, file, everybody):
     path = file("one", "two", "three")
     bailie("apply", "-f", path)

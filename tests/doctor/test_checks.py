@@ -105,7 +105,7 @@ NAMESPACES = {
     "missing RoleBinding": (
         without_rights(),
         Level.ERROR,
-        "the operator in home has no rights in a: its RoleBinding is missing",
+        "the operator in home has no rights in a: no RoleBinding gives it a Role that is there",
         "bailie rbac a --operator-namespace home | kubectl apply -f -",
     ),
     "missing verbs": (
@@ -245,7 +245,7 @@ NAMESPACES = {
         {"models": tuple(Thing(name=f"m{i}", ready=False) for i in range(5))},
         Level.ERROR,
         "2 more Models of a are not ready",
-        "kubectl get models -n a",
+        "bailie get models -n a",
     ),
     "an Experiment is not ready": (
         {"experiments": (Thing(name="flower", ready=False, message="no candidate answers"),)},

@@ -122,7 +122,9 @@ async def test_a_missing_role_binding(api, admin, tmp_path):
     await admin.delete(ROLE_BINDING, "seldon-v2-manager-rolebinding-home", "b")
     async with operator(api, tmp_path):
         finding = await until_found(
-            admin, "the operator in home has no rights in b: its RoleBinding is missing", ["b"]
+            admin,
+            "the operator in home has no rights in b: no RoleBinding gives it a Role that is there",
+            ["b"],
         )
         assert finding.remedy == "bailie rbac b --operator-namespace home | kubectl apply -f -"
         result = await asyncio.to_thread(_doctor, api, "-A", "-o", "json")

@@ -6,7 +6,7 @@ import pytest
 from tests.support.api import running_api
 from tests.support.scheduler_pods import scheduler_pod
 
-from bailie.api.kinds import PIPELINE, SELDON_RUNTIME
+from bailie.api.kinds import MODEL, PIPELINE, SELDON_RUNTIME
 from bailie.kube.client import Client
 from bailie.kube.health import HealthServer
 from bailie.local.explanation import (
@@ -24,7 +24,7 @@ API_VERSION = "mlops.seldon.io/v1alpha1"
 @pytest.fixture(scope="module")
 def api(tmp_path_factory):
     with running_api(tmp_path_factory.mktemp("api")) as running:
-        for namespace in ("team", "central"):
+        for namespace in ("team", "central", "loads"):
             running.namespace(namespace)
         yield running
 
@@ -80,6 +80,33 @@ async def test_whom_it_asks(api, admin):
         await admin.create(runtime)
         await admin.apply({**runtime, "spec": {**spec, "schedulerNamespace": "central"}}, force=True)
         assert await summary(admin) == "said in central of team/iris"
+
+
+async def test_a_load_that_the_server_refuses_leads_to_its_traceback(api, admin):
+    address, metadata = "127.199.0.3", {"name": "bad", "namespace": "loads"}
+    model = {"apiVersion": API_VERSION, "kind": "Model", "metadata": metadata, "spec": {"storageUri": "/m"}}
+    await admin.create(model)
+    standings = [{"replica": "triton-0", "state": "LoadFailed"}]
+    value = {"trail": ["a line"], "standings": standings}
+    server = HealthServer(live=lambda: None, ready=lambda: None, routes={"explain": lambda _: value})
+    await scheduler_pod(api, admin, "loads", address)
+
+    async def trail(reason):
+        condition = {"type": "RolledOut", "status": "False", "reason": reason, "message": "no"}
+        status = {"status": {"conditions": [condition]}}
+        await admin.patch(MODEL, "bad", "loads", status, subresource="status")
+        return (await explanation(admin, "loads", "bad"))["trail"]
+
+    async with server.serve(address, SCHEDULER_HTTP_PORT):
+        assert await trail("ServerLoadError") == ["a line"]  # its pod has gone
+        containers = [{"name": name, "image": "i"} for name in ("agent", "triton", "proxy")]
+        pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "triton-0", "namespace": "loads"}}
+        await admin.create({**pod, "spec": {"containers": containers}})
+        told = "the server's log has the traceback: bailie logs triton-0 -c triton -n loads"
+        assert await trail("ServerLoadError") == ["a line", told]
+        assert await trail("ArtifactNotFound") == ["a line"]
+        standings[0]["state"] = "Loading"
+        assert await trail("ServerLoadError") == ["a line"]
 
 
 async def test_an_experiment_over_pipelines_tells_of_these(admin):

@@ -185,13 +185,13 @@ FAULTS: dict[str, Fault] = {
         prepare=_model(secretName="team-s3"),
         check="secret",
         says="the Secret team-s3, with which its artifact is fetched, does not exist",
-        remedy="kubectl get secret team-s3",
+        remedy="make the Secret team-s3, or take secretName out: kubectl edit models iris",
     ),
     "server": Fault(
         prepare=_model(server="triton"),
         check="server",
         says="the Model is for the Server triton, which does not exist",
-        remedy="kubectl get servers",
+        remedy="make the Server triton, or name another one: kubectl edit models iris",
     ),
     "server-config": Fault(
         prepare=lambda ground: ground["Server/mlserver"]["spec"].update(serverConfig="gpu"),
@@ -326,7 +326,7 @@ FAULTS: dict[str, Fault] = {
         prepare=_model(secretName="a$(id)"),
         check="secret",
         says="the Secret a$(id), with which its artifact is fetched, does not exist",
-        remedy="kubectl get secret 'a$(id)'",
+        remedy="make the Secret 'a$(id)', or",
     ),
     "shell": Fault(
         prepare=_marked("SeldonRuntime/seldon", annotations={"meta.helm.sh/release-name": "x; rm -rf ~"}),

@@ -186,9 +186,9 @@ class Artifacts:
         except WorkHangs as hangs:
             raise ArtifactError("DownloadFailed", f"the copy of {shown(uri)} {hangs}") from hangs
         except FileNotFoundError as error:
-            raise ArtifactError(
-                "ArtifactNotFound", f"{shown(str(error.filename))} does not exist (storageUri {shown(uri)})"
-            ) from error
+            missing = str(error.filename)
+            said = "" if missing == uri else f" (storageUri {shown(uri)})"
+            raise ArtifactError("ArtifactNotFound", f"{shown(missing)} does not exist{said}") from error
         except PermissionError as error:
             raise ArtifactError(
                 "ArtifactUnreadable", f"{shown(str(error.filename))} is not readable for the agent"

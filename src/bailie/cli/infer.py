@@ -32,8 +32,8 @@ _LARGEST = 256 << 20
 """Characters of a request: a device has no end."""
 _HEADER_NAME = re.compile(r"[A-Za-z0-9_.-]+")
 """The names that both HTTP and gRPC metadata accept."""
-
-
+_ANSWERED, _UNANSWERED = "answered", "unanswered"
+"""The words for answers that name no version, and for requests without an answer."""
 _CODES = {
     "404": ExitCode.NOT_FOUND,
     "NOT_FOUND": ExitCode.NOT_FOUND,
@@ -176,7 +176,7 @@ async def _further(client: InferenceClient, call: InferCall) -> InferenceAnswer:
         answer = await client.infer(call.model, call.body, call.headers)
         return replace(answer, body=None, message=None)
     except ServerUnreachable:
-        return InferenceAnswer(ok=False, status="unanswered", body=None, headers={})
+        return InferenceAnswer(ok=False, status=_UNANSWERED, body=None, headers={})
 
 
 def _request_text(data: str | None, file: Path | None) -> str:
@@ -304,10 +304,17 @@ def _show(call: InferCall, answers: list[InferenceAnswer], *, show_headers: bool
     else:
         for outcome, counts in summary.items():
             if counts:
-                text = ", ".join(f"{number} {key}" for key, number in counts.items())
+                text = ", ".join(_counted(outcome, key, number) for key, number in counts.items())
                 sys.stdout.write(f"{outcome}: {text}\n")
     if summary["failed"]:
         raise typer.Exit(ExitCode.FAILED)
+
+
+def _counted(outcome: str, key: str, number: int) -> str:
+    """Returns a count so that no number of answers can be taken for a status of HTTP."""
+    if key in {_ANSWERED, _UNANSWERED}:
+        return f"{number} {key}"
+    return f"{number} from {key}" if outcome == "success" else f"{number} with {key}"
 
 
 def fail_with(answer: InferenceAnswer) -> NoReturn:
@@ -323,6 +330,6 @@ def count_answers(answers: list[InferenceAnswer], *, ok: bool) -> dict[str, int]
     counts: dict[str, int] = {}
     for answer in answers:
         if answer.ok is ok:
-            key = answer.headers.get(headers.ROUTE, "answered") if ok else answer.status
+            key = answer.headers.get(headers.ROUTE, _ANSWERED) if ok else answer.status
             counts[key] = counts.get(key, 0) + 1
     return counts

@@ -26,6 +26,8 @@ from bailie.wellknown import variables
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from bailie.kube.client import Client
+
 _EXPLAINED = dict.fromkeys(("model", "models", "mlm"), "model")
 _EXPLAINED |= dict.fromkeys(("server", "servers", "mls"), "server")
 _EXPLAINED |= dict.fromkeys(("pipeline", "pipelines", "mlp"), "pipeline")
@@ -162,11 +164,13 @@ def logs(
     kubeconfig: Kubeconfig = None,
     state_dir: StateDir = None,
 ) -> None:
-    """Print a pod's log.
+    """Print the log of a pod's container: of the one that is named, or of the first.
 
     Examples:
 
       bailie logs seldon-scheduler-0 -n seldon-system
+
+      bailie logs mlserver-0 -c mlserver --tail 50
 
       bailie logs mlserver-0 -c agent -f
     """
@@ -174,11 +178,23 @@ def logs(
     async def copy() -> None:
         async with connected(kubeconfig, state_dir) as client:
             place = namespace or client.namespace
-            async for piece in client.log(pod, place, container=container, follow=follow, tail=tail):
+            chosen = container or await _first_container(client, pod, place)
+            async for piece in client.log(pod, place, container=chosen, follow=follow, tail=tail):
                 sys.stdout.write(piece)
                 sys.stdout.flush()
 
     run(copy())
+
+
+async def _first_container(client: Client, pod: str, namespace: str) -> str:
+    """Returns the container that kubectl takes, too, where none is named; says so where there are several."""
+    from bailie.api.kinds import POD
+
+    found = await client.get(POD, pod, namespace)
+    names = [each["name"] for each in found["spec"]["containers"]]
+    if len(names) > 1:
+        say(f"container {names[0]} of {', '.join(names)}; -c names another one")
+    return str(names[0])
 
 
 def kubeconfig(

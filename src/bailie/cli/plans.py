@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from bailie.api.texts import counted
 from bailie.cli.cluster import Kubeconfig, StateDir, connected, run
 from bailie.cli.output import ExitCode, console, fail, print_json, say
 from bailie.cli.resources import Form
@@ -147,7 +148,8 @@ def _told(plan: MovePlan) -> str:
     lines = [f"{plan.namespace}: {WORDS[plan.source]}{beside}", f"  {_size_of(plan)}", ""]
     for impact in Impact:
         found = [finding for finding in plan.findings if finding.impact is impact]
-        lines += _listed(f"{len(found)} {impact.value}{'s' if impact is Impact.BLOCKER else ''}", found)
+        title = counted(len(found), "blocker") if impact is Impact.BLOCKER else impact.value
+        lines += _listed(title, found)
     if plan.changes:
         lines += [
             "the first changes, as the API server would make them",
@@ -175,12 +177,13 @@ def _listed(title: str, found: Sequence[PlanFinding]) -> list[str]:
 
 
 def _size_of(plan: MovePlan) -> str:
-    counted = f"{plan.models} Models, {plan.servers} Servers, {plan.pipelines} Pipelines"
+    sizes = ((plan.models, "Model"), (plan.servers, "Server"), (plan.pipelines, "Pipeline"))
+    size = ", ".join(counted(number, kind) for number, kind in sizes)
     if not plan.seconds:
-        return counted
+        return size
     minutes = max(1, round(plan.seconds / 60))
     room = f"; second copies of the servers: {plan.memory / 2**30:.1f}Gi of memory" if plan.memory else ""
-    return f"{counted}; takes about {minutes} min{room}"
+    return f"{size}; takes about {minutes} min{room}"
 
 
 def _next(plan: MovePlan) -> str:

@@ -5,21 +5,32 @@ from __future__ import annotations
 
 import secrets
 import sys
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
 from bailie.cli.output import ExitCode, Output, fail, print_json, say
 from bailie.wellknown import names, variables
 
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from bailie.kube.client import Client
+
+T = TypeVar("T")
 Manifest = dict[str, Any]
 _LOOK_SECONDS = 5.0
+_HOME = "seldon-system"
+"""The operator's namespace where no cluster says another one."""
 
 Namespaces = Annotated[list[str] | None, typer.Argument(metavar="NAMESPACE...", help="Namespaces to serve.")]
 Home = Annotated[
-    str,
+    str | None,
     typer.Option(
-        "--operator-namespace", help="The operator's namespace.", envvar=variables.OPERATOR_NAMESPACE
+        "--operator-namespace",
+        help="The operator's namespace.",
+        envvar=variables.OPERATOR_NAMESPACE,
+        show_default=f"the only one of the cluster of $KUBECONFIG, or {_HOME}",
     ),
 ]
 
@@ -27,7 +38,7 @@ Home = Annotated[
 def rbac(
     namespaces: Namespaces = None,
     *,
-    operator_namespace: Home = "seldon-system",
+    operator_namespace: Home = None,
     token: Annotated[
         bool | None,
         typer.Option(
@@ -55,7 +66,9 @@ def rbac(
     """Print the accounts, Roles and token that a served namespace needs, for `kubectl apply -f -`.
 
     The setup chart makes the same in the namespaces of controller.watchNamespaces. Applied again, it brings
-    the rights up to date. A token that is there is left alone: another one would shut out the pods that run.
+    the rights up to date: kubectl's warnings that an annotation is missing do no harm. A token that is there
+    is left alone, for another one would shut out the pods that run. The RoleBinding names one operator, and
+    takes the rights from any other one.
 
     Examples:
 
@@ -67,21 +80,26 @@ def rbac(
     """
     if scheduler_namespace:
         _check("--scheduler-namespace", scheduler_namespace)
-    manifests = _cluster(namespaces, operator_namespace) if cluster_wide else []
     if not cluster_wide and not namespaces:
         fail("no namespace was named", hint="bailie rbac NAMESPACE, or --cluster-wide", code=ExitCode.USAGE)
+    home = operator_namespace or _only_home()
+    manifests = _cluster(namespaces, home) if cluster_wide else []
     for namespace in namespaces or ():
-        manifests += _namespace(namespace, operator_namespace, secret)
+        manifests += _namespace(namespace, home, secret)
         if token or (token is None and not _has_token(namespace)):
             manifests.append(_token(namespace))
         if scheduler_namespace:
             manifests += _central(namespace, scheduler_namespace)
+    _print(manifests, home, output)
+
+
+def _print(manifests: list[Manifest], home: str, output: Output) -> None:
     if output is Output.JSON:
         print_json({"apiVersion": "v1", "kind": "List", "items": manifests})
         return
     import yaml
 
-    sys.stdout.write(f"# For the operator in {operator_namespace}; of another one: --operator-namespace.\n")
+    sys.stdout.write(f"# For the operator in {home}; of another one: --operator-namespace.\n")
     sys.stdout.write(yaml.safe_dump_all(manifests, sort_keys=False))
 
 
@@ -120,21 +138,42 @@ def _token(namespace: str) -> Manifest:
     return token_secret(namespace, secrets.token_urlsafe(32))
 
 
-def _has_token(namespace: str) -> bool:
-    """Asks the cluster that `kubectl apply` would talk to, and returns its answer."""
+def _asked(question: Callable[[Client], Awaitable[T]]) -> T:
+    """Asks the cluster that `kubectl apply` would talk to. Raises ApiError, TimeoutError."""
     import asyncio
 
-    from bailie.api.kinds import SECRET
     from bailie.kube.client import Client
+
+    async def ask() -> T:
+        async with asyncio.timeout(_LOOK_SECONDS), Client.from_environment() as client:
+            return await question(client)
+
+    return asyncio.run(ask())
+
+
+def _only_home() -> str:
+    """Returns the namespace of the cluster's operator; ends the command where there are several."""
+    from bailie.doctor.installation import find_homes
+    from bailie.kube.errors import ApiError
+
+    try:
+        homes = _asked(find_homes)
+    except (ApiError, TimeoutError):
+        return _HOME
+    if len(homes) > 1:
+        hint = "name the one that is to serve them with --operator-namespace"
+        fail(f"there are several operators: in {', '.join(homes)}", hint=hint, code=ExitCode.USAGE)
+    return homes[0] if homes else _HOME
+
+
+def _has_token(namespace: str) -> bool:
+    """Says whether the namespace has the Secret of the control plane."""
+    from bailie.api.kinds import SECRET
     from bailie.kube.errors import ApiError, NotFound
     from bailie.manifests.rbac import CONTROL_PLANE_SECRET
 
-    async def look() -> None:
-        async with asyncio.timeout(_LOOK_SECONDS), Client.from_environment() as client:
-            await client.get(SECRET, CONTROL_PLANE_SECRET, namespace)
-
     try:
-        asyncio.run(look())
+        _asked(lambda client: client.get(SECRET, CONTROL_PLANE_SECRET, namespace))
     except NotFound:
         return False
     except (ApiError, TimeoutError) as error:

@@ -18,6 +18,7 @@ Manifest = dict[str, Any]
 
 _POLL_SECONDS = 0.1
 _UNSEEN = "its controller has not reported on it yet"
+_CHANGE_UNSEEN = "its controller has not reported on this change yet"
 
 
 def reference_of(manifest: Manifest) -> str:
@@ -76,6 +77,6 @@ async def _why_not(client: Client, manifest: Manifest) -> str:
     metadata = manifest["metadata"]
     seen = await client.get(kind_of(manifest), metadata["name"], metadata["namespace"])
     ready = condition(seen, "Ready")
-    if ready["status"] == "True" and is_current(seen):
-        return ""
+    if ready["status"] == "True":
+        return "" if is_current(seen) else _CHANGE_UNSEEN
     return str(ready.get("message") or ready.get("reason") or _UNSEEN)

@@ -159,6 +159,8 @@ def get(
             return (await client.list(wanted, place, labels=selector)).items, place
 
     found, place = run(read())
+    for each in found:
+        each["metadata"].pop("managedFields", None)  # as kubectl: ten times as long as what people wrote
     if output is Form.TEXT and not found:
         say(f"no {wanted.plural} found" + (f" in namespace {place}" if place else ""))
     elif output is Form.TEXT:

@@ -78,7 +78,8 @@ def _rights(_: Facts, seen: NamespaceFacts) -> Iterator[Finding]:
         return
     remedy = f"bailie rbac {seen.name} --operator-namespace {seen.home} | kubectl apply -f -"
     if seen.status.get("reason") == "NoRights":
-        text = f"the operator in {seen.home} has no rights in {seen.name}: its RoleBinding is missing"
+        text = f"the operator in {seen.home} has no rights in {seen.name}: no RoleBinding gives it a Role "
+        text += "that is there"
         yield error("rights", text, remedy, seen.name)
     elif seen.missing:
         text = f"in {seen.name} the operator in {seen.home} may not {', '.join(seen.missing)}"
@@ -234,7 +235,7 @@ def _things(check: str, kind: str, seen: NamespaceFacts, things: Sequence[Thing]
         yield error(check, text, _remedy(kind, thing, seen), seen.name)
     if len(waiting) > _SHOWN:
         text = f"{len(waiting) - _SHOWN} more {kind}s of {seen.name} are not ready"
-        yield error(check, text, f"kubectl get {kind.lower()}s -n {seen.name}", seen.name)
+        yield error(check, text, f"bailie get {kind.lower()}s -n {seen.name}", seen.name)
     yield from _concerns(check, kind, seen, ready if kind == "Model" else things)
 
 

@@ -10,18 +10,24 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from bailie.api.experiment import OVER_PIPELINES
-from bailie.api.kinds import EXPERIMENT, MODEL, PIPELINE, SELDON_RUNTIME, SERVER
+from bailie.api.kinds import EXPERIMENT, MODEL, PIPELINE, POD, SELDON_RUNTIME, SERVER
 from bailie.api.names import TAKEN_ENDINGS
 from bailie.api.status import told_conditions
 from bailie.delivery import ANNOTATION
 from bailie.kube.errors import ApiError, NotFound
 from bailie.local.readiness import condition
 from bailie.local.scheduler_answers import ask_scheduler, not_heard
-from bailie.wellknown.names import PIPELINE_ENDING
+from bailie.wellknown import names
 
 if TYPE_CHECKING:
     from bailie.api.kinds import Kind
     from bailie.kube.client import Client
+
+_AGENT = "agent"
+"""The container beside the inference server, whose words are in the condition."""
+_LOAD_FAILED, _SERVER_REFUSED = "LoadFailed", "ServerLoadError"
+"""The state of a copy that could not be loaded, and the reason where the inference server raised an
+exception."""
 
 
 async def explanation(client: Client, namespace: str, name: str) -> dict[str, Any]:
@@ -32,16 +38,37 @@ async def explanation(client: Client, namespace: str, name: str) -> dict[str, An
     answer = await ask_scheduler(client, namespace, f"explain/{namespace}/{name}")
     # Asked for such a name, a scheduler tells of the Pipeline or Experiment whose name it is.
     told = {} if name.endswith(TAKEN_ENDINGS) else answer.value or {}
+    trail = told.get(
+        "trail", [not_heard(pod, "so this is from the Model's status") for pod in answer.unheard]
+    )
     return {
         "model": name,
         "namespace": namespace,
         "summary": told.get("summary") or summary,
         "conditions": [each.manifest() for each in told_conditions(model)],
-        "trail": told.get(
-            "trail", [not_heard(pod, "so this is from the Model's status") for pod in answer.unheard]
-        ),
+        "trail": [*trail, *await _traceback(client, model, told)],
         "detail": told,
     }
+
+
+async def _traceback(client: Client, model: dict[str, Any], told: dict[str, Any]) -> list[str]:
+    """Returns the line that says where the server's traceback of a failed load is; the condition has its last
+    line alone."""
+    if condition(model, "RolledOut").get("reason") != _SERVER_REFUSED:
+        return []
+    namespace = model["metadata"]["namespace"]
+    failed = [each["replica"] for each in told.get("standings") or () if each["state"] == _LOAD_FAILED]
+    try:
+        pods = [await client.get(POD, replica, namespace) for replica in failed[:1]]
+    except ApiError:
+        return []
+    servers = [
+        f"{pod['metadata']['name']} -c {container['name']} -n {namespace}"
+        for pod in pods
+        for container in pod["spec"]["containers"]
+        if container["name"] != _AGENT
+    ]
+    return [f"the server's log has the traceback: bailie logs {server}" for server in servers[:1]]
 
 
 async def server_explanation(client: Client, namespace: str, name: str) -> dict[str, Any]:
@@ -84,7 +111,9 @@ async def experiment_explanation(client: Client, namespace: str, name: str) -> d
     experiment = await client.get(EXPERIMENT, name, namespace)
     spec, active = experiment["spec"], condition(experiment, "ExperimentReady")
     summary = active.get("message") or await _why_nobody_looked(client, namespace)
-    kind, ending = (PIPELINE, PIPELINE_ENDING) if spec.get("resourceType") == OVER_PIPELINES else (MODEL, "")
+    kind, ending = (
+        (PIPELINE, names.PIPELINE_ENDING) if spec.get("resourceType") == OVER_PIPELINES else (MODEL, "")
+    )
     default = f"{spec['default']}{ending}" if spec.get("default") else ""
     callers = f"callers of {name}.experiment{f' and of {default}' if default else ''} are shared"
     if ANNOTATION in (experiment["metadata"].get("annotations") or {}):

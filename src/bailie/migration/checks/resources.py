@@ -146,11 +146,17 @@ def references(facts: MoveFacts, source: MoveSource) -> Iterator[PlanFinding]:
         secret, server = spec_of(model).get("secretName"), spec_of(model).get("server")
         if secret and _lacks(facts, kinds.SECRET, secret):
             text = f"the Secret {secret}, with which its artifact is fetched, does not exist"
-            remedy = f"kubectl get secret {quoted(secret)} --namespace {facts.here.name}"
+            remedy = (
+                f"make the Secret {quoted(secret)}, or take secretName out: kubectl edit models"
+                f" {quoted(name_of(model))} --namespace {facts.here.name}"
+            )
             yield blocker("secret", reference_to(model), text, remedy)
         if server and _lacks(facts, kinds.SERVER, server):
             text = f"the Model is for the Server {server}, which does not exist"
-            remedy = f"kubectl get servers --namespace {facts.here.name}"
+            remedy = (
+                f"make the Server {quoted(server)}, or name another one: kubectl edit models"
+                f" {quoted(name_of(model))} --namespace {facts.here.name}"
+            )
             yield blocker("server", reference_to(model), text, remedy)
     yield from _configurations(facts, source)
 
