@@ -16,7 +16,9 @@ _INTRODUCTION = """# Alerts
 The alerts of the setup chart (`monitoring.enabled`) and of `bailie up --monitoring`: what each one means, and
 what to do. [Monitoring](../operations.md#monitoring) says how to get them. `critical` justifies a call at
 night, `warning` the next morning. `monitoring.errorPercent` and `monitoring.slowSeconds` are values of the
-setup chart.
+setup chart. In a command a word in capitals stands for the alert's label of that name (`NAMESPACE`, `POD`,
+`SERVER`, `MODEL`, `ROUTE`); `NAME`, and a label that the alert has not got, for what the command before has
+shown. On a laptop `export KUBECONFIG=$(bailie kubeconfig)` comes first.
 """
 _LIMITS = {ERROR_PERCENT: "monitoring.errorPercent", SLOW_SECONDS: "monitoring.slowSeconds"}
 _LABEL, _VALUE = re.compile(r"\{\{ \$labels\.(\w+) }}"), re.compile(r"\{\{ \$value[^}]*}}")

@@ -162,6 +162,18 @@ def test_an_alert_tells_a_person_enough(alert):
     assert alert.remedy.endswith(".")
 
 
+@pytest.mark.parametrize("alert", ALERTS, ids=lambda alert: alert.name)
+def test_a_remedy_begins_with_the_place_of_the_alert(alert):
+    """A person at night copies the commands: they have the labels in them, and nobody's namespace."""
+    labels = {name.upper() for name in re.findall(r"labels\.(\w+)", alert.summary + alert.description)}
+    commands = re.findall(r"`((?:bailie|kubectl) [^`]*)`", alert.remedy)
+    assert not re.findall(r"financial-staging|seldon-system", alert.remedy)
+    for command in commands:
+        assert set(re.findall(r"\b[A-Z]{3,}\b", command)) <= {*labels, "NAME", "POD"}, command
+        if "NAMESPACE" in labels and " -A" not in command:
+            assert "NAMESPACE" in command, command
+
+
 def test_every_end_of_a_delivery_that_nobody_asked_for_is_told():
     limits = (ROOT / "src/bailie/delivery/limits.py").read_text()
     ends = {"NotProven", *re.findall(r'"([A-Z][a-z]+[A-Z]\w+)"', limits)}

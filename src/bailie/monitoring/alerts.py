@@ -25,7 +25,8 @@ _TAKEN_BACK = "TooManyErrors|MoreErrors|MoreCancelled|TooSlow|NotProven"
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Alert:
     """One alert. `lasting` is a duration of Prometheus, empty for none; `remedy` is for the person who is
-    called, in Markdown; `summary` and `description` are templates of Prometheus."""
+    called, in Markdown, with the alert's labels in capitals; `summary` and `description` are templates of
+    Prometheus."""
 
     name: str
     severity: str
@@ -45,8 +46,8 @@ REQUESTS = (
         summary="Requests to {{ $labels.namespace }} fail",
         description="{{ $value | humanize }} % of the requests to the Envoys of {{ $labels.namespace }} end"
         " with 5xx.",
-        remedy="`bailie status -n financial-staging`; the body of a 503 says which model, and why. The"
-        " dashboard of the namespace shows which models and codes.",
+        remedy="`bailie status -n NAMESPACE` shows what is not ready; the body of a 503 says which model, and"
+        " why. The dashboard of the namespace shows which models and codes.",
     ),
     Alert(
         name="BailieModelFails",
@@ -57,8 +58,9 @@ REQUESTS = (
         summary="Model {{ $labels.model }} of {{ $labels.namespace }} fails",
         description="{{ $value | humanize }} % of its inferences end with a fault of the server, REST and"
         " gRPC together.",
-        remedy="`kubectl logs SERVER-0 -c mlserver`: what the model's code raised; `bailie explain model"
-        " NAME`.",
+        remedy="`bailie explain model MODEL -n NAMESPACE` names the pods that have the model. `bailie"
+        " logs POD -c mlserver -n NAMESPACE`, with the name of one of them, shows what the"
+        " model's code raised.",
     ),
     Alert(
         name="BailieRequestsSlow",
@@ -70,7 +72,8 @@ REQUESTS = (
         description="The slowest hundredth of its inferences takes {{ $value | humanizeDuration }} or more.",
         remedy="The dashboard of the server: do requests wait for models that are not in memory"
         " ([BailieModelsReturnSlowly](#bailiemodelsreturnslowly)), or does one model take the processor?"
-        " More replicas, or `monitoring.slowSeconds` where the models are meant to take so long.",
+        " `kubectl scale server SERVER -n NAMESPACE --replicas=3` gives the server more replicas. Raise"
+        " `monitoring.slowSeconds` where the models are meant to take so long.",
     ),
     Alert(
         name="BailieRequestsRefused",
@@ -81,9 +84,10 @@ REQUESTS = (
         summary="Requests to {{ $labels.namespace }} are refused for want of room",
         description="Envoy answered {{ $value | humanize }} requests of ten minutes 503 `Overloaded`: a"
         " name, or a replica, has as many in progress as it may have.",
-        remedy='`sum by (model) (rate(seldon_model_infer_total{code=~"503|Unavailable"}[10m]))` tells the'
-        " models. More replicas of the server; or `envoy.maxRequestsPerReplica`, where the server can take"
-        " more at a time ([limits](../operations.md#limits-of-the-data-plane)).",
+        remedy="Ask Prometheus for the models: `sum by (model)"
+        ' (rate(seldon_model_infer_total{code=~"503|Unavailable"}[10m]))`. Give their server more'
+        " replicas; or raise `envoy.maxRequestsPerReplica`, where the server can take more at a"
+        " time ([limits](../operations.md#limits-of-the-data-plane)).",
     ),
     Alert(
         name="BailieEnvoyMemoryShort",
@@ -93,8 +97,9 @@ REQUESTS = (
         summary="Envoy {{ $labels.namespace }}/{{ $labels.pod }} is short of memory",
         description="It holds {{ $value }} % of its memory. At 68 % it ends the calls that hold most, at 76"
         " % it refuses all new ones.",
-        remedy="`envoy.resources.limits.memory` of the setup chart, or another Envoy (`envoy.replicas` of"
-        " the runtime chart).",
+        remedy="`bailie top -n NAMESPACE` shows which models the requests are for. Raise"
+        " `envoy.resources.limits.memory` of the setup chart, or share the calls with one more"
+        " Envoy (`envoy.replicas` of the runtime chart).",
     ),
 )
 
@@ -106,8 +111,9 @@ MODELS = (
         lasting="10m",
         summary="Models of {{ $labels.namespace }} are not ready: {{ $labels.state }}",
         description="{{ $value }} models, for ten minutes.",
-        remedy="`bailie status -n financial-staging`, then [a model is not"
-        " ready](../operations.md#a-model-is-not-ready).",
+        remedy="`bailie status -n NAMESPACE` names the Models, `bailie explain model NAME -n NAMESPACE`"
+        " says why one is not ready, and [a model is not"
+        " ready](../operations.md#a-model-is-not-ready) what to do.",
     ),
     Alert(
         name="BailieLoadsFail",
@@ -117,8 +123,9 @@ MODELS = (
         summary="Loads fail in {{ $labels.namespace }}: {{ $labels.reason }}",
         description="{{ $value | humanize }} loads of fifteen minutes ended with this reason. Each is tried"
         " again, with growing pauses.",
-        remedy="The condition `ModelReady` of the Models names artifact, Secret or the server's words: [a"
-        " model is not ready](../operations.md#a-model-is-not-ready).",
+        remedy="`bailie status -n NAMESPACE` names the Models. Their condition `ModelReady` has the"
+        " artifact, the Secret or the server's words: [a model is not"
+        " ready](../operations.md#a-model-is-not-ready).",
     ),
     Alert(
         name="BailieModelsThrash",
@@ -128,8 +135,8 @@ MODELS = (
         summary="Models of {{ $labels.namespace }}/{{ $labels.pod }} push each other out of memory",
         description="{{ $value | humanize }} models a minute are loaded again for a request, for a quarter"
         " of an hour.",
-        remedy="More memory or more replicas for the server, or less overcommit:"
-        " [placement](../placement.md). The dashboard of the server shows which models.",
+        remedy="Give the server more memory or more replicas, or less"
+        " [overcommit](../models.md#overcommit). The dashboard of the server shows which models.",
     ),
     Alert(
         name="BailieModelsReturnSlowly",
@@ -140,8 +147,8 @@ MODELS = (
         summary="Requests to {{ $labels.namespace }}/{{ $labels.pod }} wait long for evicted models",
         description="One in twenty of those that have to wait for a model waits {{ $value |"
         " humanizeDuration }} or more.",
-        remedy="`bailie_agent_stage_seconds` says how long the loads take; a model that loads slowly should"
-        " have a server without overcommit.",
+        remedy="The metric `bailie_agent_stage_seconds` says how long the loads take. Give a model that loads"
+        " slowly a server without [overcommit](../models.md#overcommit).",
     ),
     Alert(
         name="BailiePipelinesRefused",
@@ -150,7 +157,8 @@ MODELS = (
         lasting="5m",
         summary="Requests to pipelines of {{ $labels.namespace }} are refused for want of room",
         description="{{ $value | humanize }} requests of ten minutes.",
-        remedy="More replicas of the Server that runs pipelines: [pipelines](../pipelines.md).",
+        remedy="Give the Server that runs pipelines more replicas: `kubectl scale server"
+        " seldon-pipelinegateway -n NAMESPACE --replicas=3`; [pipelines](../pipelines.md).",
     ),
     Alert(
         name="BailieJournalIncomplete",
@@ -159,7 +167,7 @@ MODELS = (
         lasting="5m",
         summary="Requests to pipelines of {{ $labels.namespace }} are not all journalled",
         description="{{ $value | humanize }} records of ten minutes were dropped. Callers have answers.",
-        remedy="`JournalReady` of the Pipelines says why:"
+        remedy="`kubectl describe pipelines -n NAMESPACE`: the condition `JournalReady` says why;"
         " [without the broker](../pipelines.md#without-the-broker).",
     ),
 )
@@ -173,8 +181,8 @@ DELIVERIES = (
         summary="{{ $labels.model }} of {{ $labels.namespace }} was taken back: {{ $labels.phase }}",
         description="Its answers broke a limit of the delivery at {{ $labels.route }}, or were too few for"
         " long. The default has all callers.",
-        remedy="`bailie experiment status NAME` has the figures. A new version of the candidate begins"
-        " anew; without one take the annotation `bailie.io/progressive` off, or delete the Experiment:"
+        remedy="`bailie experiment status ROUTE -n NAMESPACE` has the figures. A new version of the candidate"
+        " begins anew; without one take the annotation `bailie.io/progressive` off, or delete the Experiment:"
         " [deliveries](../experiments.md#deliver-a-candidate-step-by-step).",
     ),
     Alert(
@@ -185,8 +193,9 @@ DELIVERIES = (
         summary="The delivery of {{ $labels.model }} in {{ $labels.namespace }} goes no further",
         description="{{ $labels.route }} is in the phase {{ $labels.phase }}: a version does not answer, or"
         " the step has too few requests to say that its limits are kept.",
-        remedy="`bailie experiment status NAME` says what is waited for. Too few requests: a larger share,"
-        " wider limits, or `bailie experiment promote NAME`.",
+        remedy="`bailie experiment status ROUTE -n NAMESPACE` says what is waited for. Where requests are too"
+        " few, give the candidate a larger share or wider limits, or decide yourself: `bailie experiment"
+        " promote ROUTE -n NAMESPACE`.",
     ),
 )
 
@@ -199,8 +208,9 @@ REPLICAS = (
         summary="The server of {{ $labels.namespace }}/{{ $labels.pod }} is not ready",
         description="Its agent gets no answer from it, or the answer that it is not ready. Its models are"
         " loaded elsewhere, where there is room.",
-        remedy="`kubectl logs POD -c mlserver`, also with `--previous`; [a model that"
-        " hangs](../models.md#what-a-model-may-do).",
+        remedy="`kubectl logs POD -c mlserver -n NAMESPACE` has the server's last words, with"
+        " `--previous` those of the run before; [a server that"
+        " hangs](../operations.md#a-server-that-hangs).",
     ),
     Alert(
         name="BailieServerReplicasLost",
@@ -210,8 +220,9 @@ REPLICAS = (
         summary="Server {{ $labels.server }} of {{ $labels.namespace }} lacks replicas",
         description="{{ $value }} of the replicas that it asks for do not answer: no pod, no agent, or a"
         " server that is not ready.",
-        remedy="`kubectl get pods -n NAMESPACE`; [a machine that does not come"
-        " back](../operations.md#a-machine-that-does-not-come-back).",
+        remedy="`bailie explain server SERVER -n NAMESPACE` says which replicas do not answer, `kubectl"
+        " describe pod POD -n NAMESPACE` why such a pod does not start; [a machine that does not"
+        " come back](../operations.md#a-machine-that-does-not-come-back).",
     ),
     Alert(
         name="BailieAgentAlone",
@@ -221,8 +232,10 @@ REPLICAS = (
         summary="The agent of {{ $labels.namespace }}/{{ $labels.pod }} has no scheduler",
         description="The replica's models go on answering. Nothing is loaded there, unloaded or brought"
         " back into memory.",
-        remedy="Does a scheduler lead ([BailieNoSchedulerLeads](#bailienoschedulerleads))? Else the agent's"
-        " log: a token that differs, a NetworkPolicy.",
+        remedy="`bailie doctor -n NAMESPACE` says whether a scheduler leads; if not, see"
+        " [BailieNoSchedulerLeads](#bailienoschedulerleads). If one leads, `bailie logs POD -c agent -n"
+        " NAMESPACE` says why it is not reached: a"
+        " [token](../operations.md#rotate-the-control-planes-token) that differs, or a NetworkPolicy.",
     ),
     Alert(
         name="BailieEnvoyAlone",
@@ -232,7 +245,8 @@ REPLICAS = (
         summary="Envoy {{ $labels.namespace }}/{{ $labels.pod }} has no scheduler",
         description="It keeps its routes and answers; it hears of no change, so a replica that goes is"
         " called in vain.",
-        remedy="As for [BailieAgentAlone](#bailieagentalone).",
+        remedy="As for [BailieAgentAlone](#bailieagentalone); the log is that of the pod's only container:"
+        " `bailie logs POD -n NAMESPACE`.",
     ),
     Alert(
         name="BailieTargetSilent",
@@ -242,7 +256,8 @@ REPLICAS = (
         summary="{{ $labels.namespace }}/{{ $labels.pod }} gives no metrics",
         description="Prometheus cannot read them at {{ $labels.instance }}, so no other alert about this"
         " pod can fire.",
-        remedy="A pod that is ready is hidden by a NetworkPolicy: `networkPolicies.monitoring` of the"
+        remedy="`kubectl get pod POD -n NAMESPACE` says whether the pod is ready. One that is ready is"
+        " hidden by a NetworkPolicy: let Prometheus in by `networkPolicies.monitoring` of the"
         " charts.",
     ),
 )
@@ -256,8 +271,9 @@ CONTROL_PLANE = (
         lasting="1m",
         summary="No scheduler leads in {{ $labels.namespace }}",
         description="Requests go on. Nothing new is placed, and no replica that is lost is replaced.",
-        remedy="`kubectl get pods,leases -n NAMESPACE`, the schedulers' logs; `bailie doctor -n"
-        " financial-staging`.",
+        remedy="`bailie doctor -n NAMESPACE`; `kubectl get pods,leases -n NAMESPACE` says whether the"
+        " schedulers run and which one led, and their log why none does: `kubectl logs -n"
+        " NAMESPACE -l app.kubernetes.io/name=seldon-scheduler --tail=50`.",
     ),
     Alert(
         name="BailieNoOperatorLeads",
@@ -266,7 +282,8 @@ CONTROL_PLANE = (
         lasting="5m",
         summary="No operator leads in {{ $labels.namespace }}",
         description="What runs goes on. No runtime and no server is made, changed or scaled.",
-        remedy="The log of the operator; `bailie doctor -A`.",
+        remedy="`bailie doctor -A`; `kubectl logs -n NAMESPACE -l"
+        " app.kubernetes.io/name=seldon-v2-controller-manager --tail=50` says why no operator leads.",
     ),
     Alert(
         name="BailieNamespaceNotServed",
@@ -285,8 +302,7 @@ CONTROL_PLANE = (
         lasting="5m",
         summary="The operator may not {{ $labels.verb }} {{ $labels.resource }} in {{ $labels.namespace }}",
         description="It serves the namespace as far as it may.",
-        remedy="`bailie rbac financial-staging --operator-namespace seldon-system | kubectl apply -f -`:"
-        " [rights](rights.md).",
+        remedy="An administrator runs `bailie rbac NAMESPACE | kubectl apply -f -`: [rights](rights.md).",
     ),
     Alert(
         name="BailieListHasMistakes",
@@ -295,7 +311,7 @@ CONTROL_PLANE = (
         lasting="5m",
         summary="The list of namespaces has {{ $value }} mistakes",
         description="Lines that cannot be names are left out; the others are served.",
-        remedy="`bailie doctor` names each of them.",
+        remedy="`bailie doctor` names each of them, and the ConfigMap or the value to correct.",
     ),
     Alert(
         name="BailieReconciliationsFail",
@@ -305,7 +321,7 @@ CONTROL_PLANE = (
         lasting="5m",
         summary="{{ $labels.controller }} of {{ $labels.namespace }}/{{ $labels.pod }} fails again and again",
         description="{{ $value | humanize }} reconciliations of fifteen minutes failed.",
-        remedy="The log of the pod has the object and the API's answer.",
+        remedy="`kubectl logs POD -n NAMESPACE --tail=100` has the object and the API's answer.",
     ),
     Alert(
         name="BailieApiUnreachable",
@@ -314,8 +330,8 @@ CONTROL_PLANE = (
         lasting="5m",
         summary="{{ $labels.namespace }}/{{ $labels.pod }} loses the Kubernetes API again and again",
         description="{{ $value | humanize }} lists and watches of ten minutes failed.",
-        remedy="The log of the pod has the API's answers: an API server under load, a right that was taken"
-        " away.",
+        remedy="`kubectl logs POD -n NAMESPACE --all-containers --tail=100` has the API's answers: an"
+        " API server under load, or a right that was taken away (`bailie doctor -n NAMESPACE`).",
     ),
 )
 
