@@ -67,7 +67,10 @@ def delivery_view(manifest: Mapping[str, Any], newest: str | None = None) -> dic
     wanted, more = wanted_delivery(parsed.spec, manifest) if parsed else (None, ())
     if wanted is None:
         wrong = [str(each) for each in (*problems, *more)]
-        hint = "" if wrong else f"the annotation {ANNOTATION} makes it one; see docs/experiments.md"
+        hint = (
+            f"`bailie explain experiment {name}` shows its weights; the annotation {ANNOTATION} makes it one"
+        )
+        hint = "" if wrong else hint
         words = f": {'; '.join(wrong)}" if wrong else ""
         raise LocalError(f"experiment {name} is no delivery{words}", hint=hint)
     said, state = condition(dict(manifest), DELIVERED), recorded_state(manifest.get("status"))
