@@ -226,7 +226,7 @@ NAMESPACES = {
         {"servers": (Thing(name="mlserver", ready=False, message="1 of 2 replicas are ready"),)},
         Level.ERROR,
         "Server a/mlserver is not ready: 1 of 2 replicas are ready",
-        "describe server mlserver",
+        "bailie explain server mlserver",
     ),
     "Servers may not be read": ({"servers": UNREADABLE}, Level.UNKNOWN, "Servers of a", "rights"),
     "a Model is not ready": (
@@ -275,7 +275,7 @@ NAMESPACES = {
         {"servers": (Thing(name="mlserver", ready=True, replicas=2, concerns=("SchedulerPresent: none",)),)},
         Level.WARNING,
         "Server a/mlserver, SchedulerPresent: none",
-        "kubectl describe server mlserver -n a",
+        "bailie explain server mlserver -n a",
     ),
     "many Models ask for something": (
         {"models": tuple(Thing(name=f"m{i}", ready=True, concerns=("RolledOut: no",)) for i in range(5))},

@@ -252,7 +252,7 @@ def _concerns(check: str, kind: str, seen: NamespaceFacts, things: Sequence[Thin
 
 
 def _remedy(kind: str, thing: Thing, seen: NamespaceFacts) -> str:
-    if kind in {"Model", "Pipeline", "Experiment"}:
+    if kind != "SeldonRuntime":
         return f"bailie explain {kind.lower()} {thing.name} -n {seen.name}"
     return f"kubectl describe {kind.lower()} {thing.name} -n {seen.name}"
 

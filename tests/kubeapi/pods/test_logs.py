@@ -59,6 +59,11 @@ async def test_reading(path, case):
     assert reader.text == expected
 
 
+async def test_a_run_before_that_never_was_is_refused_as_a_kubelet_refuses_it(path):
+    with pytest.raises(ApiError, match=r'previous terminated container "main" in pod ".*" not found'):
+        Reader(path, previous="true")
+
+
 async def test_a_container_that_has_not_written(tmp_path):
     reader = Reader(tmp_path / "none.log")
     await reader.run()

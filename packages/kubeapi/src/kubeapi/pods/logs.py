@@ -54,10 +54,18 @@ class PodLog:
     """One log request as an ASGI response."""
 
     def __init__(self, path: Path, query: Mapping[str, str], *, is_over: Callable[[], bool]) -> None:
-        """Takes `is_over`, which says that no line will follow: the Pod is gone or the server stops."""
+        """Takes `is_over`, which says that no line will follow: the Pod is gone or the server stops.
+
+        Raises:
+            ApiError: the run before is asked for, and there was none.
+        """
         self._path = path
         if is_true(query.get("previous")):
             self._path = path.with_name(f"{path.stem}.previous.log")
+            if not self._path.exists():
+                raise errors.bad_request(
+                    f'previous terminated container "{path.stem}" in pod "{path.parent.name}" not found'
+                )
         self._follow = is_true(query.get("follow"))
         self._tail = whole(query, "tailLines")
         self._limit = whole(query, "limitBytes")
