@@ -75,7 +75,12 @@ async def test_local_file(tmp_path: Path, target: Path):
         ("file://host/x", "", "StorageUriRefused", "names the host host"),
         ("models/iris", "", "StorageUriRefused", "neither an absolute path nor an address"),
         ("://", "", "StorageUriRefused", "names no remote"),
-        ("unknown://b/p", "", "RemoteUnknown", "no remote of that name is configured"),
+        (
+            "unknown://b/p",
+            "",
+            "RemoteUnknown",
+            "no remote unknown is configured; a Secret that defines unknown goes",
+        ),
         ("store://b/p", "nope", "SecretNotFound", "no Secret nope in namespace a"),
         ("/models/iris", "creds", "SecretInvalid", "names no remote"),
         (

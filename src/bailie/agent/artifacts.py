@@ -119,7 +119,7 @@ class Artifacts:
         if found.problems:
             told = f"no remote {name} can be used; of the configured ones {'; '.join(found.problems)}"
         else:
-            told = "no remote of that name is configured; name a Secret with it in secretName"
+            told = f"no remote {name} is configured; a Secret that defines {name} goes into secretName"
         raise ArtifactError(_UNKNOWN, f"{shown(uri)}: {told}")
 
     async def _of_secret(self, name: str, secret: str, secrets: SecretReader) -> Remote:
