@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 
     Message = dict[str, Any]
     Receive = Callable[[], Awaitable[Message]]
@@ -41,6 +41,9 @@ MOST_PARAMETERS = 65_536
 MOST_TOLD = 1_000
 """In a request with more tensors and dimensions together, only the first mistake is told."""
 _PIECE = 1 << 20
+_STEP = 4 << 10
+"""Bytes that are expanded at a time. zlib copies what is left of them behind each part of a gzip, and a part
+may have twenty bytes: of a whole body the copies would grow with its square."""
 _GZIP = 16 + zlib.MAX_WBITS
 
 
@@ -158,23 +161,30 @@ async def _plain(scope: Message, content: bytes, body: Body, to_json: ToJson) ->
 
 def expanded(content: bytes) -> bytes:
     """Returns what was compressed with gzip. Raises BadBody."""
-    expander, found = zlib.decompressobj(_GZIP), bytearray()
+    found = bytearray()
+    for piece in _expanded_pieces(content):
+        found += piece
+        if len(found) > MOST_EXPANDED:
+            raise BadBody(
+                f"a compressed request may have {MOST_EXPANDED} bytes when expanded: send it as it is", 413
+            )
+    return bytes(found)
+
+
+def _expanded_pieces(content: bytes) -> Iterator[bytes]:
+    expander = zlib.decompressobj(_GZIP)
     try:
-        while content:
-            found += expander.decompress(content, _PIECE)
-            content = expander.unconsumed_tail
-            if len(found) > MOST_EXPANDED:
-                raise BadBody(
-                    f"a compressed request may have {MOST_EXPANDED} bytes when expanded: send it as it is",
-                    413,
-                )
-            if expander.eof and expander.unused_data:  # gzip's of several parts, one after another
-                content, expander = expander.unused_data, zlib.decompressobj(_GZIP)
+        for at in range(0, len(content), _STEP):
+            rest = content[at : at + _STEP]
+            while rest:
+                if expander.eof:  # gzip's of several parts, one after another
+                    expander = zlib.decompressobj(_GZIP)
+                yield expander.decompress(rest, _PIECE)
+                rest = expander.unused_data or expander.unconsumed_tail
     except zlib.error as error:
         raise BadBody("the body is no gzip, as its content-encoding says", 400) from error
     if not expander.eof:
         raise BadBody("the body ends before the end of its gzip", 400)
-    return bytes(found)
 
 
 def _described(scope: Message, content: bytes, plain: bytes) -> Message:
