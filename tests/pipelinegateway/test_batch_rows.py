@@ -50,6 +50,7 @@ def test_the_encoding_of_json_is_its_depth_and_its_parameters():
     assert json_encoding(nested) != json_encoding(json_tensor([[[1, 2]]], [1, 2]))
     told = {"content_type": "np"}
     assert json_encoding(flat) != json_encoding(json_tensor([1, 2], [1, 2], parameters=told))
+    assert json_encoding(flat) != json_encoding(json_tensor([1, None], [1, 2])), "a model may refuse it"
 
 
 def test_the_encoding_of_binary_data_does_not_have_its_size():
@@ -122,6 +123,12 @@ WRONG = {
     "no list": json_tensor(5, [1]),
     "a text": json_tensor("[1]", [1]),
     "a string among numbers": json_tensor([1, "a"], [2]),
+    "rows of other lengths": json_tensor([[1, 2, 3], [4]], [2, 2]),
+    "rows that begin well": json_tensor([[1, 2], 3, 4], [2, 2]),
+    "a list among numbers": json_tensor([1, [2], 3, 4], [2, 2]),
+    "rows within rows of other lengths": json_tensor([[[1], [2, 3]], [[4, 5, 6]]], [2, 1, 3]),
+    "a row that says to be many lists": json_tensor([[[[1, 2, 3, 4]]]], [4, 1, 1, 1]),
+    "rows of columns": json_tensor([[1, 2, 3], [4, 5, 6]], [3, 2]),
     "too little that is binary": binary_tensor(bytes(4), [10**9]),
     "a part of a number": binary_tensor(bytes(7), [2]),
     "binary strings without their lengths": binary_tensor(bytes(4), [2], "BYTES"),

@@ -61,6 +61,7 @@ _CONTINUED = bytes(range(128, 256))
 _MOST_FIELDS = 1 << 16
 _OPENING = re.compile(rb"[\[\s]*")
 _BETWEEN = b"[], \t\r\n"
+_NO_LISTS = bytes(set(range(256)) - set(b"[],"))
 
 
 def json_encoding(tensor: TensorHandle) -> Encoding:
@@ -81,9 +82,8 @@ def json_encoding(tensor: TensorHandle) -> Encoding:
     if tensor.datatype in _SIZES and (b'"' in text or b"{" in text):
         name = shown(tensor.name)
         raise MalformedBody(f'the data of tensor "{name}" is not of numbers, and {tensor.datatype} is')
-    opening = _OPENING.match(text)
-    depth = opening.group().count(b"[") if opening else 0
-    return f"JSON {depth}", b"" if payload.parameters is msgspec.UNSET else bytes(payload.parameters)
+    written = _written(tensor, text)
+    return written, b"" if payload.parameters is msgspec.UNSET else bytes(payload.parameters)
 
 
 def protobuf_encoding(tensor: TensorHandle) -> Encoding:
@@ -154,6 +154,32 @@ def kept_protobuf(parcel: Parcel) -> tuple[Parcel, int]:
 
 def _in_order(parameters: Mapping[str, bytes]) -> bytes:
     return repr(sorted(parameters.items())).encode() if parameters else b""
+
+
+def _written(tensor: TensorHandle, text: bytes) -> str:
+    """Returns how a list of JSON is written: how deep, and whether numbers are missing in it, which a model
+    may refuse. Raises MalformedBody for numbers in other lists than those of its shape."""
+    opening = _OPENING.match(text)
+    depth = opening.group().count(b"[") if opening else 0
+    if b'"' in text:
+        return f"JSON {depth}"
+    lists = text.translate(None, _NO_LISTS)
+    flat = depth == 1 and lists.count(b"[") > 1
+    if flat or (depth == len(tensor.shape) > 1 and not _fits(lists, tensor.shape)):
+        name, shape = shown(tensor.name), shown(str(list(tensor.shape)))
+        raise MalformedBody(f'the data of tensor "{name}" are in other lists than its shape {shape} says')
+    return f"JSON {depth} with null" if b"null" in text else f"JSON {depth}"
+
+
+def _fits(lists: bytes, shape: tuple[int, ...]) -> bool:
+    """Says whether brackets and commas are those of values in nested lists of a shape."""
+    wanted = [prod(shape[:depth]) for depth in range(len(shape))]
+    if lists.count(b"[") != sum(wanted):
+        return False  # first: those of the shape may be many times longer
+    found = b""
+    for size in reversed(shape):
+        found = b"[" + b",".join([found] * size) + b"]"
+    return lists == found
 
 
 def _values(text: bytes) -> tuple[int, int]:
