@@ -239,6 +239,23 @@ async def test_a_batch_that_grows_without_end_is_given_up_and_takes_no_memory_fr
         assert engine.budget.used == 0
 
 
+async def test_a_caller_who_takes_no_answer_ends_no_batch_of_another_pipeline(tmp_path):
+    batched = {**SIDE, "steps": [{"name": "a"}, {"name": "drift", "batch": {"size": 2**31}}]}
+    one = {"steps": [{"name": "a"}], "output": {"steps": ["a"]}}
+    async with (
+        serving() as models,
+        running(tmp_path, models, {"p_1": batched, "q_1": one}, most_bytes=16 << 20) as (engine, port),
+    ):
+        assert (await ask(port, "p_1", texts("kept"))).status == 200
+        _, writer = await asyncio.open_connection("127.0.0.1", port, limit=1_024)
+        writer.write(request_bytes("q_1", texts("l" * 7_000_000)))
+        try:
+            await until(lambda: len(models.calls) == 2 and not engine._waiting)
+            assert engine.plans.newest("p").counts.side_dropped == 0
+        finally:
+            writer.transport.abort()
+
+
 async def test_tensors_without_data_fill_a_batch_as_others_do(tmp_path):
     batched = {**SIDE, "steps": [{"name": "a"}, {"name": "drift", "batch": {"size": 2**31}}]}
     empty = {"inputs": [tensor(f"x{number}", [], [0]) for number in range(100)]}

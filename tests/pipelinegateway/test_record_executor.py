@@ -249,6 +249,17 @@ async def test_records_leave_half_of_the_memory_to_requests(tmp_path):
         await until(lambda: all(read.outputs for read in reads))
 
 
+async def test_the_memory_of_a_record_is_that_of_its_pipeline_or_model(tmp_path):
+    async with (
+        serving(lambda _: None) as models,
+        records(tmp_path, models, {**SPECS, "q_1": CHAIN}) as (engine, partition),
+    ):
+        for owner in ("pipeline.p", "pipeline.q", "model.m"):
+            partition.put(request_of(), topic=f"seldon.ns.{owner}.inputs")
+        await until(lambda: len(models.calls) == 3)
+        assert engine.budget._of.keys() == {"p.pipeline_1", "q.pipeline_1", "m"}
+
+
 async def test_pipelines_behind_a_record_run_and_are_recorded_with_it(tmp_path):
     follower = {
         "input": {"externalInputs": ["p.outputs"]},

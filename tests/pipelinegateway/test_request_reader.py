@@ -109,6 +109,32 @@ def test_a_long_chunked_body_is_refused_before_its_end_and_the_next_request_is_r
     assert not one.broken
 
 
+def posted(path, headers="", size=2_000):
+    return f"POST {path} HTTP/1.1\r\n{headers}content-length: {size}\r\n\r\n".encode() + b"l" * size
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        lambda number: posted(f"/v2/models/p_1?{number}"),
+        lambda number: posted(f"/v2/models/p_1/infer/{number}"),
+        lambda number: posted(f"/v1/completions?{number}"),
+        lambda number: posted(f"/?/{number}/{number}/{number}"),
+        lambda number: posted("/m", f"content-type: application/grpc\r\ngrpc-timeout: {number}S\r\n"),
+    ],
+)
+def test_no_word_of_a_caller_makes_more_of_the_room_his(asked):
+    budget = ByteBudget(10_000)
+    readers = [RequestReader(ReadLimits(MOST, budget), answer_forms("ns")) for _ in range(20)]
+    found = [each for number, one in enumerate(readers) for each in one.feed(asked(number))]
+    assert sum(each.refusal is None for each in found) == 2
+    assert not any(each.held.owner == "" for each in found if each.refusal is None)
+    (heard,) = RequestReader(ReadLimits(MOST, budget), answer_forms("ns")).feed(
+        posted("/v2/models/q_1/infer")
+    )
+    assert heard.refusal is None
+
+
 def test_a_request_without_room_is_refused_and_those_with_room_are_not():
     one, budget, found = fed([LENGTH, chunks(3_000, 1_000), LENGTH], budget=2_000)
     assert [each.refusal and each.refusal.status for each in found] == [None, 429, None]

@@ -61,8 +61,8 @@ class Reservation:
 
     __slots__ = ("_budget", "owner", "size")
 
-    def __init__(self, budget: ByteBudget, owner: str = "") -> None:
-        """Begins with no byte."""
+    def __init__(self, budget: ByteBudget, owner: str) -> None:
+        """Begins with no byte. `owner` is not empty, which stands for anybody where memory is short."""
         self._budget, self.owner, self.size = budget, owner, 0
 
     def take(self, size: int) -> bool:

@@ -44,6 +44,8 @@ class Connection(asyncio.Protocol):
         self._waiting: deque[HttpRequest] = deque()
         self._current: HttpRequest | None = None
         self._leave: Leave | None = None
+        self._owner = ""
+        """The version whose answer was written last."""
         self._unsent: Reservation | None = None
         """Bytes of an answer that the peer is slow to take."""
         self._deadline: asyncio.TimerHandle | None = None
@@ -83,7 +85,7 @@ class Connection(asyncio.Protocol):
     def pause_writing(self) -> None:
         """Begins to wait for the peer to take an answer; no further request is looked at meanwhile."""
         if self._unsent is None:
-            self._unsent = Reservation(self._limits.read.budget)
+            self._unsent = Reservation(self._limits.read.budget, self._owner)
             self._set_deadline(on=True)
 
     def resume_writing(self) -> None:
@@ -132,6 +134,7 @@ class Connection(asyncio.Protocol):
         close = not request.keep_alive or self._service.ending
         if self._transport is None:
             return
+        self._owner = request.held.owner
         self._transport.writelines(encoded(answer, close=close))
         if close:
             self._forget_waiting()

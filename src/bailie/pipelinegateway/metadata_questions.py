@@ -76,7 +76,7 @@ class _Question:
         self.served = served
         self.callers: list[Tell] = []
         self._engine, self._kept = engine, kept
-        self._held = Reservation(engine.budget, served.source.key)
+        self._held = Reservation(engine.budget, served.key)
         self._found: dict[str, Signature] = {}
         self._pending = {
             step: metadata_call(step, self._held, partial(self._hear, step)) for step in asked_steps(served)

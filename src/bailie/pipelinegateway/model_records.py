@@ -82,7 +82,7 @@ class _ModelCall:
     """One call, which ends in time."""
 
     def __init__(self, run: ModelRecordRun, request: ModelRequest) -> None:
-        self._run, self._request, self._held = run, request, run.held()
+        self._run, self._request, self._held = run, request, run.held(run.owner)
 
     def send(self) -> None:
         seconds = self._run.engine.limits.seconds

@@ -37,7 +37,7 @@ class ModelsCheck:
     ) -> None:
         """Asks; `respond` is told once, from here where the pipeline has no steps to ask."""
         self._name, self._answers, self._respond = served.name, answers, respond
-        self._held = Reservation(engine.budget, served.source.key)
+        self._held = Reservation(engine.budget, served.key)
         self._deadline = asyncio.get_running_loop().call_later(_SECONDS, self._end)
         self._missing = dict.fromkeys(served.plan.steps)
         self._pending = {

@@ -90,9 +90,9 @@ class RecordRun(ABC):
     def failures(self) -> tuple[str, ...]:
         """The topics on which failures appear."""
 
-    def held(self) -> Reservation:
+    def held(self, owner: str) -> Reservation:
         """Returns the memory of the record's bytes. The executor has seen that there is room."""
-        found = Reservation(self.engine.budget)
+        found = Reservation(self.engine.budget, owner)
         found.take(len(self.record.value or b""))
         return found
 
@@ -113,7 +113,7 @@ class PipelineRecordRun(RecordRun):
             return
         self._repeats = False
         self._records = RequestRecords(self.place, self.record, self.asked, self._over)
-        origin = RequestOrigin(passed.to_steps(self.asked), self.held(), GRPC, self._records)
+        origin = RequestOrigin(passed.to_steps(self.asked), self.held(served.key), GRPC, self._records)
         self.engine.start(served, parcel, origin, self._answered, seconds=self.engine.limits.seconds)
 
     @property

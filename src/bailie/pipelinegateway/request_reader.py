@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 MOST_HEAD_BYTES = 64 << 10
 """Bytes of a request's line and headers together; Envoy lets 60 KiB through."""
 _VERSION = headers.VERSION.encode()
+_NOBODY = "no version"
+"""The owner of the bytes of requests that are for no version."""
 _FRAMING_SHARE = 8
 _FRAMING_BYTES = 64 << 10
 """Bytes beside a body: its chunks' lengths, which may be seven times its own, and trailers."""
@@ -46,7 +48,7 @@ class RequestReader:
         self._limits, self._forms = limits, forms
         self._parser = httptools.HttpRequestParser(self)
         self._found: list[HttpRequest] = []
-        self._none = Reservation(limits.budget)
+        self._none = Reservation(limits.budget, _NOBODY)
         """Of no request."""
         self._begin()
         self._head = self._body = False
@@ -132,10 +134,14 @@ class RequestReader:
             self._refuse(self.answers.long_body(self._limits.most_body_bytes))
 
     def _asked(self) -> str:
-        """Returns the version that the request is for, as Envoy's route has it: the owner of its bytes."""
+        """Returns the version that the request is for, as Envoy's route has it: the owner of its bytes.
+
+        Callers choose the query. An owner for each query would have more than the share of its pipeline.
+        """
         if self._grpc:
-            return self._named.get(_VERSION, b"").decode("latin-1")
-        return b"".join(self._target.split(b"/", 4)[3:4]).decode("latin-1")
+            return self._named.get(_VERSION, b"").decode("latin-1") or _NOBODY
+        path = self._target.partition(b"?")[0]
+        return b"".join(path.split(b"/", 4)[3:4]).decode("latin-1") or _NOBODY
 
     def on_body(self, data: bytes) -> None:
         """Adds to the body, unless the request is refused."""
@@ -177,9 +183,7 @@ class RequestReader:
         answered = self._skipping and self.reading
         self.end()
         if not answered:
-            self._found.append(
-                HttpRequest(b"", b"", (), {}, b"", Reservation(self._limits.budget), False, refusal)
-            )
+            self._found.append(HttpRequest(b"", b"", (), {}, b"", self._none, False, refusal))
 
     def _give(self, refusal: HttpAnswer | None) -> None:
         body = self._parts[0] if len(self._parts) == 1 else b"".join(self._parts)
