@@ -460,7 +460,15 @@ async def test_what_could_reach_another_model_by_its_path_does_not(world):
     assert one.calls + two.calls == calls
 
 
-@pytest.mark.parametrize("path", ["trace/setting", "/trace/setting", "versions/1/trace/setting", "trace"])
+TRACE = (
+    "trace/setting",
+    "/trace/setting",
+    "trace",
+    *(f"{'versions/1/' * n}trace/setting" for n in (1, 2, 3)),
+)
+
+
+@pytest.mark.parametrize("path", TRACE)
 async def test_what_would_change_a_server_for_all_its_models_reaches_none(world, path):
     gateway, mesh, one, two = world
     await took(gateway, table(one, two))

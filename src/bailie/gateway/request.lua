@@ -227,7 +227,7 @@ local function on_rest(handle, headers)
   end
   rest = string.match(rest, "^(.*[^/])/*$") or ""
   -- Triton would let a caller change what the server does for all.
-  if string.find(rest, "^/+trace") then return as_rest(handle, TEXT.not_served) end
+  if string.find(rest, "/trace", 1, true) then return as_rest(handle, TEXT.not_served) end
   headers:replace(":path", "/v2/models/" .. backend .. rest .. query)
 end
 
