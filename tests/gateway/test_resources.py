@@ -264,8 +264,11 @@ def test_a_route_that_cannot_be_made_stays_as_it_was_and_all_others_are_publishe
     assert found[SCOPE_URL]["iris"] == before[SCOPE_URL]["iris"]
     assert {*found[SCOPE_URL]} == {*before[SCOPE_URL], "rose"}
     assert {*before[CLUSTER_URL]} < {*found[CLUSTER_URL]}
-    whole = encoded(encoder, table(iris=rose, new=rose), 4).resources
-    assert whole == encoded(Encoder(), table(iris=rose, new=rose), 4).resources, "nothing is left behind"
+    asleep = encoded(encoder, table(rare=bad), 4)
+    assert asleep.resources[SCOPE_URL]["rare"] == before[SCOPE_URL]["rare"]
+    assert asleep.awoken("rare_3@7") is None, "its requests are kept as before"
+    whole = encoded(encoder, table(iris=rose, new=rose), 5).resources
+    assert whole == encoded(Encoder(), table(iris=rose, new=rose), 5).resources, "nothing is left behind"
 
 
 async def test_the_log_has_a_route_that_cannot_be_made():

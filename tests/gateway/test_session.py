@@ -368,6 +368,21 @@ def test_routes_that_were_asked_for_go_out_in_parts(session):
     assert (got, parts) == (names, [MOST_AWOKEN, MOST_AWOKEN, 1])
 
 
+def test_of_routes_that_were_asked_for_the_one_bad_is_found_and_the_others_arrive(session):
+    snap = snapshot("a")
+    start(session, snap)
+    names = {f"a{number}_1@7" for number in range(8)}
+    session.receive(request(ROUTES_URL, names=sorted(names)))
+    accepted = set()
+    while (response := session.next_response(snap, NOW)) is not None:
+        session.receive(request(ROUTES_URL, gone=["a0_1@7"]))
+        bad = "a5_1@7" in sent(response)
+        acknowledge(session, response, "no" if bad else "")
+        accepted |= set() if bad else sent(response)
+    assert accepted == names - {"a0_1@7", "a5_1@7"}
+    assert session.kept == frozenset(), "its key goes, so that its requests end"
+
+
 def test_clusters_of_sleeps_by_the_name_that_an_earlier_version_gave_them_are_gone(session):
     snap = snapshot("a")
     start(session, snap)

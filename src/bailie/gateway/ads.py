@@ -20,7 +20,7 @@ import grpc
 from bailie.gateway import lists, request_reports, xds_requests
 from bailie.gateway.resources import own_listeners
 from bailie.gateway.session import ANSWER_SECONDS, XdsSession
-from bailie.gateway.slices import whole
+from bailie.gateway.slices import sliced
 from bailie.kube.grpc_serving import PORT_OF_ITS_OWN, listening, sent
 from bailie.kube.limits import Allowance, Complaints, Places
 from bailie.kube.tenants import NotServed
@@ -157,7 +157,7 @@ class Streams:
         pod = dict(context.invocation_metadata() or ()).get(request_reports.POD) or _caller(context)
         async with self._message(context) as data:
             try:
-                report = await whole(request_reports.read(data or b"", str(pod)))
+                report = await sliced(request_reports.read(data or b"", str(pod)))
             except request_reports.ImpossibleReport as error:
                 await self._refuse(context, str(pod), str(error))
             await plane.gateway.take_report(report)

@@ -67,6 +67,7 @@ class ResourceSnapshot:
     collector: Collector | None = None
     """Where the listener for requests is to send their traces."""
     entries: Mapping[str, Entry] = field(default_factory=dict)
+    """The entries whose routes these are, by key."""
 
     def awoken(self, key: str) -> XdsResource | None:
         """Returns the routes with this name for requests to a version that has slept (`asleep`).
@@ -237,7 +238,7 @@ class Encoder:
             SCOPE_URL: {NAMESPACE_SCOPE: self._own, **self._scopes, **self._kept},
             BUCKET_URL: _BUCKETS,
         }
-        return ResourceSnapshot(revision, resources, table.takes_over, table.collector, table.entries)
+        return ResourceSnapshot(revision, resources, table.takes_over, table.collector, self._entries)
 
     def _count(self, entry: Entry, by: int) -> None:
         """Counts the uses of clusters: a cluster stays as long as a route names it."""

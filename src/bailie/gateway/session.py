@@ -138,6 +138,8 @@ class XdsSession:
             return ""
         message = str(request.error_detail.message)[:_LONGEST_MESSAGE] or "rejected without a message"
         self._take_back(subscription, answered, message)
+        if url == ROUTES_URL and len(answered.sent) > 1:
+            self._asked.change(answered.sent.keys() & subscription.names, ())
         return message
 
     def full(self, request: Any) -> str | None:

@@ -14,17 +14,30 @@ if TYPE_CHECKING:
 _Result = TypeVar("_Result")
 
 
-async def whole(slices: Generator[None, None, _Result]) -> _Result:
-    """Returns the result of the work, which is not left half done where the caller is cancelled."""
+async def sliced(slices: Generator[None, None, _Result]) -> _Result:
+    """Returns the result of the work, which ends between two slices where the caller is cancelled."""
     while True:
         try:
             next(slices)
         except StopIteration as end:
             result: _Result = end.value
             return result
+        await asyncio.sleep(0)
+
+
+async def whole(slices: Generator[None, None, _Result]) -> _Result:
+    """Returns the result of the work, which is not left half done: a caller who is cancelled meanwhile is so
+    at its end."""
+    cancelled: asyncio.CancelledError | None = None
+    while True:
+        try:
+            next(slices)
+        except StopIteration as end:
+            if cancelled is not None:
+                raise cancelled from None
+            result: _Result = end.value
+            return result
         try:
             await asyncio.sleep(0)
-        except asyncio.CancelledError:
-            for _ in slices:
-                pass
-            raise
+        except asyncio.CancelledError as error:
+            cancelled = error
