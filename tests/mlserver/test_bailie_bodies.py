@@ -198,6 +198,18 @@ async def test_other_encodings_are_refused(group, encodings, status):
     assert (await caller.answer())[0] == status
 
 
+async def test_what_becomes_longer_than_all_that_are_arriving_takes_no_place_from_them(group):
+    room = BodyRoom(1_000)
+    application = wrapped(room)
+    short, growing = BodyCaller(group, application), BodyCaller(group, application, [GZIP])
+    await short.says(b"y" * 20)
+    await growing.says(gzip.compress(b" " * 2_000), more=False)
+    assert (await growing.answer())[0] == 413
+    await short.says(b"", more=False)
+    assert (await short.answer())[0] == 200
+    assert (room.used, room.arriving) == (0, set())
+
+
 def test_parts_of_gzip_follow_each_other():
     assert expanded(gzip.compress(b"a") + gzip.compress(b"b") + gzip.compress(b"")) == b"ab"
 

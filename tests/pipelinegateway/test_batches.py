@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 from structlog.testing import capture_logs
 from tests.pipelinegateway.client import ask, ask_bytes, grpc_bytes, message_of, running
@@ -106,6 +108,35 @@ async def test_batches_of_a_version_that_is_gone_are_let_go_in_all_forms(tmp_pat
         engine.batches.keep(frozenset())
         assert engine.budget.used == 0
         assert not engine.batches.drop("")
+
+
+async def test_the_run_that_fills_a_batch_is_not_the_one_that_is_given_up_for_it(tmp_path):
+    """Its data has no room; an older run of the pipeline has a model that hangs."""
+    go_on = asyncio.Event()
+
+    async def behave(asked):
+        (given,) = asked.tensors[0]["data"]
+        if asked.step != "slow" or given == "one":
+            return 200, {"outputs": [tensor("x", [given], [1, 1])]}, 0.0
+        if given != "two":
+            return None
+        await go_on.wait()
+        return 200, {"outputs": [tensor("x", ["l" * 500_000], [1, 1])]}, 0.0
+
+    steps = [{"name": "a"}, {"name": "slow"}, {"name": "drift", "inputs": ["slow"], "batch": {"size": 2}}]
+    spec = {"steps": steps, "output": {"steps": ["a"]}}
+    async with (
+        serving(behave) as models,
+        running(tmp_path, models, {"p_1": spec}, most_bytes=4 << 20) as (engine, port),
+    ):
+        for text in ("one", "l" * 600_000, "two"):
+            assert (await ask(port, "p_1", row(text))).status == 200
+        go_on.set()
+        await until(lambda: engine.plans.newest("p").counts.side_dropped == 1)
+        await until(lambda: batches_of(models))
+        assert await engine.finish(5)
+        assert models.cancelled == ["slow"]
+        assert engine.budget.used == 0
 
 
 async def test_the_largest_batches_are_given_up_first(tmp_path):

@@ -59,8 +59,8 @@ class BadBody(ValueError):  # noqa: N818 - the name of what the caller made
 class BodyRoom:
     """The bytes of all bodies under way, `most` together.
 
-    Where there are more, the longest body that is still arriving loses its place, so that callers who send
-    much, or stop in the middle, take nothing from those who send little.
+    Where there are more, the longest body that is still arriving, or that has grown just now, loses its
+    place, so that callers who send much, or stop in the middle, take nothing from those who send little.
     """
 
     most: int = MOST_BYTES
@@ -72,7 +72,7 @@ class BodyRoom:
         body.size += size
         self.used += size
         while self.used > self.most and body.has_place:
-            max(self.arriving or (body,), key=lambda each: each.size).lose_place()
+            max((*self.arriving, body), key=lambda each: each.size).lose_place()
 
 
 @dataclass(eq=False, slots=True)

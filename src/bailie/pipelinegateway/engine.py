@@ -127,8 +127,12 @@ class PipelineEngine:
             self.drop_side()
 
     def drop_side(self, key: str = "") -> bool:
-        """Gives up the newest run for which nobody waits, of one version or of all; False for none."""
-        run = next((each for each in reversed(self._sides) if key in {"", each.served.key}), None)
+        """Gives up the newest run for which nobody waits, of one version or of all; False for none.
+
+        Not the run that makes room by this: it may be about to call a full batch.
+        """
+        of_key = (each for each in reversed(self._sides) if key in {"", each.served.key})
+        run = next((each for each in of_key if not each.turning), None)
         if run is None:
             return False
         del self._sides[run]

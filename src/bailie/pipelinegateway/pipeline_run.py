@@ -117,7 +117,9 @@ class PipelineRun:
         self._statuses: dict[str, int] = {}
         self._events: list[Event] = []
         self._shared = _NOTHING_SHARED
-        self._due = self._turning = self._closed = False
+        self._due = self._closed = False
+        self.turning = False
+        """Whether it carries out what follows from its events."""
         self.dropped = False
         self._trace = runs.traces.begin(served, root, perf_counter(), follower=ended is None)
         recorded = root.sink is not None or self._trace is not None
@@ -149,16 +151,15 @@ class PipelineRun:
             self.take(CallerLeft())
 
     def drop(self) -> None:
-        """Gives up a run that nobody waits for, at once unless it is in the midst of a turn."""
+        """Gives up a run that nobody waits for, and that is not `turning`."""
         self.dropped = True
         self._events.append(NoRoom())
-        if not self._turning:
-            self._turn()
+        self._turn()
 
     def take(self, event: Event) -> None:
         """Takes an event; those of one turn of the event loop count together, where more may come."""
         self._events.append(event)
-        if self._due or self._turning:
+        if self._due or self.turning:
             return
         if self._calls:
             self._due = True
@@ -171,7 +172,7 @@ class PipelineRun:
         self._due = False
         if self._closed:
             return
-        self._turning = True
+        self.turning = True
         try:
             while self._events:
                 events, self._events = self._events, []
@@ -186,7 +187,7 @@ class PipelineRun:
             self._close()
             return
         finally:
-            self._turning = False
+            self.turning = False
         if self._flow.over:
             self._close()
         elif self._ended is None:
