@@ -1,5 +1,7 @@
 """The Envoy resources of a table, pinned by golden files (`pytest tests/gateway --update-golden`)."""
 
+import re
+from collections import Counter
 from dataclasses import replace
 
 import pytest
@@ -8,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.support.dataplane import encoded, opened, plain
 
-from bailie.gateway import descriptors
+from bailie.gateway import descriptors, mirrors, routes, shares
 from bailie.gateway.access_log import BUCKETS
 from bailie.gateway.bootstrap import BOOTSTRAP, EnvoySettings, envoy_bootstrap
 from bailie.gateway.clusters import CALLS, Protocol, cluster_name
@@ -82,6 +84,39 @@ def test_an_experiment_with_a_mirror(golden):
     for protocol in CALLS:
         name = f"mirror/{protocol.value}"
         golden.check(f"cluster-mirror-{protocol.value}", opened(found[CLUSTER_URL][name]))
+
+
+@pytest.mark.parametrize("number", [1, 2, 50])
+def test_a_mirror_has_half_of_the_copies_on_however_many_replicas(number):
+    replicas = tuple(replace(R0, name=f"mlserver-{each:02}") for each in range(number))
+    entry = Route((Backend("shadow_2", 1, replicas),))
+    made = routes.scope("ns", mirrors.key_of("shadow"), entry, 1_000)
+    (host,) = made.route_configuration.virtual_hosts
+    assert limit_of(host) == mirrors.MOST_COPIES // 2
+
+
+@pytest.mark.parametrize("sticky", [False, True])
+@pytest.mark.parametrize("places", [(1, 1), (1, 1, 1), (1, 1, 2), (1, 2), (2, 1, 2, 1)])
+def test_the_backends_of_a_name_have_one_share_of_the_places_on_the_same_replicas(places, sticky):
+    backends = [Backend(f"m{number}_1", 1, (R0, R1)[:each]) for number, each in enumerate(places)]
+    made = routes.scope("ns", "m", Route(tuple(backends), sticky), 120)
+    (host,) = made.route_configuration.virtual_hosts
+    if len({*places}) == 1:
+        assert limit_of(host) == 120 * places[0]
+        return
+    found = Counter()
+    for cluster in (each for route in host.routes for each in route.route.weighted_clusters.clusters):
+        found[cluster.name] += limit_of(cluster)
+    names = {
+        cluster_name(each, protocol): 120 * len(each.replicas) for each in backends for protocol in CALLS
+    }
+    assert found == names
+
+
+def limit_of(place):
+    """Returns how many requests the share has places for that is configured at a place."""
+    share = plain(place.typed_per_filter_config[shares.FILTER])
+    return int(re.search(r"max_concurrency_limit\D*(\d+)", str(share))[1])
 
 
 def test_what_mirrors_need_is_there_only_with_a_mirror():

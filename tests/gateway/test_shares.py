@@ -124,10 +124,14 @@ async def test_a_share_stays_as_it_is_however_many_requests_there_were(tmp_path)
         assert {each.result() for each in waiting} == {200}
 
 
-async def test_a_candidates_own_callers_have_places_beside_those_of_an_experiment(tmp_path):
+@pytest.mark.parametrize("weights", [(99, 1), (50, 50)])
+async def test_a_candidates_own_callers_have_places_beside_those_of_an_experiment(tmp_path, weights):
     def entries(one):
-        two = (Backend("hog_1", 99, (one.replica,)), Backend("iris_1", 1, (one.replica,)))
-        return both(one) | {"choice.experiment": Route(two)}
+        two = [
+            Backend(name, each, (one.replica,))
+            for name, each in zip(("hog_1", "iris_1"), weights, strict=True)
+        ]
+        return both(one) | {"choice.experiment": Route(tuple(two))}
 
     async with meshed(tmp_path, entries) as (mesh, one):
         one.held = asyncio.Event()
@@ -138,7 +142,7 @@ async def test_a_candidates_own_callers_have_places_beside_those_of_an_experimen
             own = tasks.create_task(status(mesh, "iris"))
             await until(lambda: one.calls == taken + 1 or own.done(), "the candidate's own caller is placed")
             one.held.set()
-        assert MOST <= taken < 2 * MOST
+        assert taken == MOST
         assert own.result() == 200
         assert {each.result() for each in asked} == {200, 503}
 

@@ -9,8 +9,9 @@ because no header of a caller can overwrite it there.
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
-from functools import cache
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
 from bailie.api.names import TAKEN_ENDINGS
@@ -24,11 +25,16 @@ from bailie.wellknown import headers
 from bailie.wellknown.names import PIPELINE_ENDING
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from bailie.api.payload_log import PayloadLog
     from bailie.routing.refusal import ErrorAnswer
-    from bailie.routing.table import Backend, Entry
+    from bailie.routing.table import Backend, Entry, ReplicaEndpoint
+
+    Places = Callable[[tuple[ReplicaEndpoint, ...]], int]
+    """Returns how many requests of a name may be in progress on replicas."""
+    OfBackends = Mapping[Backend, int]
+    """Weights, or shares."""
 
 REQUEST_FILTER = "bailie.request"
 ANSWER_FILTER = "bailie.answer"
@@ -62,7 +68,7 @@ def scope(namespace: str, key: str, entry: Entry, most: int) -> Any:
     `most` requests of the name may be in progress for each replica.
     """
     name = route_name(key)
-    most = most if key == name else min(most, mirrors.MOST_OF_A_MIRROR)
+    places = partial(_places, most, of_mirror=key != name)
     added = {MODEL_HEADER: name}
     if isinstance(entry, NotReady):
         host = _refused(not_ready(namespace, name, entry))
@@ -70,11 +76,11 @@ def scope(namespace: str, key: str, entry: Entry, most: int) -> Any:
         host = _elsewhere(entry, passed_on_already(namespace, name))
         added[headers.PASSED_ON] = namespace
     elif isinstance(entry, Asleep):
-        host = _asleep(name, key, entry, most)
+        host = _asleep(name, key, entry, places(()))
     elif len(entry.backends) == 1:
-        host = _one_backend(name, entry, most)
+        host = _one_backend(name, entry, places(entry.backends[0].replicas))
     else:
-        host = _many_backends(entry, most)
+        host = _many_backends(entry, places)
     if name.endswith(PIPELINE_ENDING) and isinstance(entry, Route):
         host["routes"].insert(0, refused_call(STREAMS, no_stream(namespace, name)))
     return scope_of(key, _named(name, host, added), clusters_known=not isinstance(entry, Asleep))
@@ -142,6 +148,12 @@ def scope_of(key: str, host: dict[str, Any], *, clusters_known: bool = True) -> 
     )
 
 
+def _places(for_each: int, replicas: tuple[ReplicaEndpoint, ...], *, of_mirror: bool) -> int:
+    """Returns how many requests of a name may be in progress on replicas."""
+    most = most_of_a_name(for_each, replicas)
+    return min(most, mirrors.MOST_OF_A_MIRROR) if of_mirror else most
+
+
 def _one_backend(name: str, route: Route, most: int | None) -> dict[str, Any]:
     """Returns routes to one backend; with `most` None for requests that have their places already."""
     (backend,) = route.backends
@@ -149,7 +161,7 @@ def _one_backend(name: str, route: Route, most: int | None) -> dict[str, Any]:
     host = _of_version(
         backend.name,
         held=backend.held,
-        most=None if most is None else most_of_a_name(most, backend.replicas),
+        most=most,
         log=backend.payload_log,
     )
     host["typed_per_filter_config"] = _for_models() | host["typed_per_filter_config"]
@@ -191,19 +203,31 @@ def _to_version(name: str, version: str, rest: dict[str, Any], grpc: dict[str, A
     ]
 
 
-def _many_backends(route: Route, most: int) -> dict[str, Any]:
+def _many_backends(route: Route, places: Places) -> dict[str, Any]:
     """Returns a route to several backends. Envoy chooses by weight; the Lua filter learns the chosen
-    backend's name from its context."""
+    backend's name from its context.
+
+    Backends on the same replicas have one share of the places there, for they are of one name. Where there
+    are others, too, each has a part of it, once more divided between its routes.
+    """
     pinned = route.of_models() if route.sticky else {}
+    parts = Counter(each.replicas for each in route.backends for _ in range(2 if route.sticky else 1))
+    filters, most = _for_models(), {}
+    if len(parts) == 1:
+        filters[shares.FILTER] = shares.share(places(route.backends[0].replicas))
+    else:
+        most = {each: max(1, places(each.replicas) // parts[each.replicas]) for each in route.backends}
     routes = [each for model, backends in pinned.items() for each in _pinned(route, model, backends, most)]
     weights = {backend: backend.weight for backend in route.backends}
     return {
-        "typed_per_filter_config": _for_models(),
+        "typed_per_filter_config": filters,
         "routes": [*routes, *_either(route, weights, {}, most=most)],
     }
 
 
-def _pinned(route: Route, model: str, backends: tuple[Backend, ...], most: int) -> list[dict[str, Any]]:
+def _pinned(
+    route: Route, model: str, backends: tuple[Backend, ...], most: OfBackends
+) -> list[dict[str, Any]]:
     """Returns the routes of callers who send back the header of an answer of the Model, of any version.
 
     Its replicas share these callers evenly, also where the weight for new callers is 0.
@@ -215,11 +239,12 @@ def _pinned(route: Route, model: str, backends: tuple[Backend, ...], most: int) 
 
 
 def _either(
-    route: Route, weights: Mapping[Backend, int], match: dict[str, Any], *, most: int, why: str = ""
+    route: Route, weights: OfBackends, match: dict[str, Any], *, most: OfBackends, why: str = ""
 ) -> list[dict[str, Any]]:
     """Returns the routes of gRPC and REST to some backends of a route, for the calls that also `match`.
 
-    `why` is PINNED where their callers have named the Model.
+    `most`: the shares of backends that have one of their own. `why` is PINNED where their callers have named
+    the Model.
     """
     other = _anything_else()
     return [
@@ -238,7 +263,7 @@ def _to_backend(route: Route, backend: Backend, protocol: Protocol) -> dict[str,
 
 
 def _dice(
-    route: Route, weights: Mapping[Backend, int], protocol: Protocol, *, most: int, why: str
+    route: Route, weights: OfBackends, protocol: Protocol, *, most: OfBackends, why: str
 ) -> dict[str, Any]:
     """Returns a route's action that throws the dice, with `timeout` as above."""
     clusters = [
@@ -248,7 +273,7 @@ def _dice(
             **_of_version(
                 backend.name,
                 held=backend.held,
-                most=most_of_a_name(most, backend.replicas),
+                most=most.get(backend),
                 more={VERSION: f":{backend.name}:{why}"},
                 log=backend.payload_log,
             ),
@@ -266,7 +291,10 @@ def _of_version(
     more: Mapping[str, str] | None = None,
     log: PayloadLog | None = None,
 ) -> dict[str, Any]:
-    """Returns what a version adds. Agents, which have it `held`, read it in a header, not in messages."""
+    """Returns what a version adds. Agents, which have it `held`, read it in a header, not in messages.
+
+    `most` is its share; None where it has that of its name, or needs none.
+    """
     told: dict[str, str] = {ROUTE_HEADER: f":{version}:"}
     filters: dict[str, Any] = {} if most is None else {shares.FILTER: shares.share(most)}
     if log is not None:
