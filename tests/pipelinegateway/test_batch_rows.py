@@ -10,18 +10,26 @@ from hypothesis import strategies as st
 from msgspec import Raw
 
 from bailie._gen import inference_pb2 as pb
-from bailie.pipelinegateway import json_bodies, protobuf_bodies
+from bailie.kube.protobuf_fields import FieldCount
+from bailie.pipelinegateway import batch_rows, json_bodies, protobuf_bodies
 from bailie.pipelinegateway.batch_rows import (
-    json_encoding,
+    MOST_WALKED,
     json_parameters,
     kept_json,
     kept_protobuf,
-    protobuf_encoding,
     protobuf_parameters,
 )
 from bailie.pipelinegateway.json_bodies import MalformedBody
 
 Input = pb.ModelInferRequest.InferInputTensor
+
+
+def json_encoding(tensor):
+    return batch_rows.json_encoding(tensor, FieldCount(MOST_WALKED))
+
+
+def protobuf_encoding(tensor):
+    return batch_rows.protobuf_encoding(tensor, FieldCount(MOST_WALKED))
 
 
 def json_tensor(data, shape, datatype="FP32", **more):
@@ -132,6 +140,8 @@ WRONG = {
     "too little that is binary": binary_tensor(bytes(4), [10**9]),
     "a part of a number": binary_tensor(bytes(7), [2]),
     "binary strings without their lengths": binary_tensor(bytes(4), [2], "BYTES"),
+    "binary strings of which one would take those of others": binary_tensor(b"\x09\0\0\0a", [1], "BYTES"),
+    "more binary strings": binary_tensor(bytes(12), [2], "BYTES"),
     "binary of a datatype of nobody": binary_tensor(b"ab", [10**9], "FP8"),
 }
 
@@ -162,8 +172,8 @@ def test_typed_contents_have_as_many_values_as_the_shape_says(datatype):
         protobuf_encoding(wire_tensor([10**9], datatype, **{field: values}))
 
 
-def unpacked(shape, contents):
-    data = Input(name="x", datatype="FP32", shape=shape).SerializeToString()
+def unpacked(shape, contents, datatype="FP32"):
+    data = Input(name="x", datatype=datatype, shape=shape).SerializeToString()
     whole = data + bytes((0x2A, len(contents))) + contents
     return protobuf_bodies.decode_request(bytes((0x2A, len(whole))) + whole).tensors[0]
 
@@ -175,6 +185,51 @@ def test_values_that_are_not_packed_are_counted_one_by_one():
 def test_malformed_contents_are_refused_alone():
     with pytest.raises(MalformedBody, match=r'contents of tensor "x" are malformed: .*ends behind'):
         protobuf_encoding(unpacked([1], b"\x32\x40\x00"))
+
+
+NO_NUMBERS = {
+    "numbers of another type": wire_tensor([1], int_contents=[5]),
+    "numbers of another type among them": wire_tensor([2], fp32_contents=[1], int_contents=[5]),
+    "text": wire_tensor([1], bytes_contents=[b"a"]),
+    "a number among texts": wire_tensor([1], "BYTES", bytes_contents=[b"a"], int_contents=[1]),
+    "a text that would take those of others": unpacked([1], bytes((8 << 3 | 2, 9, 97)), "BYTES"),
+    "a field of nobody": unpacked([1], bytes((9 << 3, 1))),
+    "a number in another form": unpacked([1], bytes((6 << 3, 1))),
+    "half a number": unpacked([1], bytes((6 << 3 | 2, 6, *bytes(6)))),
+    "half a varint": unpacked([2], bytes((2 << 3 | 2, 3, 1, 1, 0x80)), "INT8"),
+    "a varint without end": unpacked([1], bytes((2 << 3 | 2, 11, *[0x80] * 10, 1)), "INT8"),
+}
+
+
+@pytest.mark.parametrize("raw", [True, False])
+def test_the_strings_of_a_request_that_are_walked_are_bounded(raw):
+    count = FieldCount(10)
+    four = wire_tensor([4], "BYTES", **({"raw": bytes(16)} if raw else {"bytes_contents": [b""] * 4}))
+    for _ in range(2):
+        batch_rows.protobuf_encoding(four, count)
+    with pytest.raises(MalformedBody, match="more than 10"):
+        batch_rows.protobuf_encoding(four, count)
+
+
+@pytest.mark.parametrize("tensor", NO_NUMBERS.values(), ids=NO_NUMBERS)
+def test_contents_that_would_spoil_those_of_others_are_refused_alone(tensor):
+    with pytest.raises(MalformedBody, match='contents of tensor "x" are malformed'):
+        protobuf_encoding(tensor)
+
+
+@given(st.sampled_from(sorted(FIELDS)), st.lists(st.tuples(st.integers(0, 127), st.booleans()), max_size=5))
+def test_whatever_protobuf_reads_as_numbers_of_the_type_is_counted(datatype, written):
+    """In any mixture of packed fields and single ones."""
+    if datatype == "BYTES":
+        return
+    field = pb.InferTensorContents.DESCRIPTOR.fields_by_name[FIELDS[datatype][0]].number
+    contents, single = b"", {"FP32": (5, "<f"), "FP64": (1, "<d")}.get(datatype, (0, "B"))
+    for value, packed in written:
+        number = struct.pack(single[1], value % 2 if datatype == "BOOL" else value)
+        contents += bytes((field << 3 | 2, len(number))) if packed else bytes((field << 3 | single[0],))
+        contents += number
+    assert len(getattr(pb.InferTensorContents.FromString(contents), FIELDS[datatype][0])) == len(written)
+    protobuf_encoding(unpacked([len(written)], contents, datatype))
 
 
 @pytest.mark.parametrize("raw", [bytes(7), b""])

@@ -158,12 +158,7 @@ def _one_backend(name: str, route: Route, most: int | None) -> dict[str, Any]:
     """Returns routes to one backend; with `most` None for requests that have their places already."""
     (backend,) = route.backends
     rest, grpc = (_to_backend(route, backend, protocol) for protocol in CALLS)
-    host = _of_version(
-        backend.name,
-        held=backend.held,
-        most=most,
-        log=backend.payload_log,
-    )
+    host = _of_version(backend.name, held=backend.held, most=most, log=backend.payload_log)
     host["typed_per_filter_config"] = _for_models() | host["typed_per_filter_config"]
     return {**host, "routes": _to_version(name, backend.name, rest, grpc)}
 

@@ -15,7 +15,15 @@ import msgspec
 from msgspec import structs
 
 from bailie.api.texts import shown
-from bailie.kube.protobuf_fields import DELIMITED, FieldCount, MalformedMessage, fields
+from bailie.kube.protobuf_fields import (
+    DELIMITED,
+    FIXED32,
+    FIXED64,
+    VARINT,
+    FieldCount,
+    MalformedMessage,
+    fields,
+)
 from bailie.pipelinegateway.json_bodies import (
     BINARY_SIZE,
     BinaryData,
@@ -52,23 +60,41 @@ _SIZES = {
     "FP64": 8,
 }
 """The bytes of a value in raw data; of other types they are not known."""
-_UNTYPED = ("FP16", "BF16")
-"""Types without a field of their own in typed contents."""
-_FLOATS = {(6, "FP32"): 4, (7, "FP64"): 8}
-"""The bytes of a value in typed contents of a field and type."""
+_FIELDS = {
+    "BOOL": 1,
+    "INT8": 2,
+    "INT16": 2,
+    "INT32": 2,
+    "INT64": 3,
+    "UINT8": 4,
+    "UINT16": 4,
+    "UINT32": 4,
+    "UINT64": 5,
+    "FP32": 6,
+    "FP64": 7,
+    "BYTES": 8,
+}
+"""The field of values of a type in typed contents."""
+_WIRES = {6: FIXED32, 7: FIXED64, 8: DELIMITED}
+"""How a value of a field is written that stands by itself, where that is no varint."""
 _CONTINUED = bytes(range(128, 256))
 """The bytes of a varint that are not its last."""
-_MOST_FIELDS = 1 << 16
+_NO_VARINTS = re.compile(rb"[\x80-\xff]{10}|[\x80-\xff]\Z")
+MOST_WALKED = 1 << 16
+"""Values of a request that are counted one by one, as strings are: more would keep all others waiting."""
 _OPENING = re.compile(rb"[\[\s]*")
 _BETWEEN = b"[], \t\r\n"
 _NO_LISTS = bytes(set(range(256)) - set(b"[],"))
 
 
-def json_encoding(tensor: TensorHandle) -> Encoding:
-    """Returns how a tensor of JSON is written. Raises MalformedBody for data that is not of its shape."""
+def json_encoding(tensor: TensorHandle, walked: FieldCount) -> Encoding:
+    """Returns how a tensor of JSON is written. Raises MalformedBody for data that is not of its shape.
+
+    `walked` counts the values of the request that are looked at one by one.
+    """
     payload: TensorData | BinaryData = tensor.payload  # type: ignore[assignment]  # as `json_bodies` made it
     if isinstance(payload, BinaryData):
-        _check_raw(tensor, len(payload.binary))
+        _check_raw(tensor, payload.binary, walked)
         others = {key: bytes(each) for key, each in parameters_of(payload.parameters).items()}
         others.pop(BINARY_SIZE, None)
         return "binary", _in_order(others)
@@ -86,18 +112,20 @@ def json_encoding(tensor: TensorHandle) -> Encoding:
     return written, b"" if payload.parameters is msgspec.UNSET else bytes(payload.parameters)
 
 
-def protobuf_encoding(tensor: TensorHandle) -> Encoding:
-    """Returns how a tensor of protobuf is written. Raises MalformedBody for data that is not of its shape."""
+def protobuf_encoding(tensor: TensorHandle, walked: FieldCount) -> Encoding:
+    """Returns how a tensor of protobuf is written. Raises MalformedBody for data that is not of its shape.
+
+    `walked` is that of `json_encoding`.
+    """
     payload: WireData = tensor.payload  # type: ignore[assignment]  # as `protobuf_bodies` makes it
     if payload.raw is not None:
-        _check_raw(tensor, len(payload.raw))
+        _check_raw(tensor, payload.raw, walked)
         return "raw", payload.extras
-    size = sum(map(len, payload.contents))
-    if tensor.datatype not in _SIZES or tensor.datatype in _UNTYPED:
-        _check_least(tensor, size, 2 if tensor.datatype == "BYTES" else 1)  # a string has a tag and a length
+    if tensor.datatype not in _FIELDS:
+        _check_least(tensor, sum(map(len, payload.contents)))
         return "typed", payload.extras
     try:
-        found = sum(_typed_values(bytes(part), tensor.datatype) for part in payload.contents)
+        found = sum(_typed_values(bytes(part), tensor.datatype, walked) for part in payload.contents)
     except MalformedMessage as error:
         name = shown(tensor.name)
         raise MalformedBody(f'the contents of tensor "{name}" are malformed: {error}') from None
@@ -115,7 +143,7 @@ def json_parameters(meta: object) -> bytes:
 def protobuf_parameters(meta: object) -> bytes:
     """Returns the parameters of a whole message of protobuf, in one order."""
     head = meta.head if isinstance(meta, WireMeta) else b""
-    found = fields(head, 0, len(head), FieldCount(_MOST_FIELDS))
+    found = fields(head, 0, len(head), FieldCount(MOST_WALKED))
     return b"".join(sorted(head[start:end] for number, _, start, _, end in found if number == PARAMETERS))
 
 
@@ -196,31 +224,57 @@ def _values(text: bytes) -> tuple[int, int]:
     return min(most, (plain.count(b'"') - plain.count(b'\\"')) // 2), most
 
 
-def _check_raw(tensor: TensorHandle, size: int) -> None:
+def _check_raw(tensor: TensorHandle, data: bytes | memoryview, walked: FieldCount) -> None:
     each = _SIZES.get(tensor.datatype)
-    if each is None:
-        _check_least(
-            tensor, size, 4 if tensor.datatype == "BYTES" else 1
-        )  # a string has its length before it
-    elif size != prod(tensor.shape) * each:
+    if tensor.datatype == "BYTES":
+        _check_strings(tensor, data, walked)
+    elif each is None:
+        _check_least(tensor, len(data))
+    elif len(data) != prod(tensor.shape) * each:
+        raise _shortage(tensor, f"{len(data)} bytes")
+
+
+def _check_least(tensor: TensorHandle, size: int) -> None:
+    """Refuses data that is too short for values of a type that is not known."""
+    if size < prod(tensor.shape):
         raise _shortage(tensor, f"{size} bytes")
 
 
-def _check_least(tensor: TensorHandle, size: int, each: int) -> None:
-    """Refuses data that is too short for its values, whose lengths are not read one by one."""
-    if size < prod(tensor.shape) * each:
-        raise _shortage(tensor, f"{size} bytes")
+def _check_strings(tensor: TensorHandle, data: bytes | memoryview, walked: FieldCount) -> None:
+    """Refuses other strings than as many as the shape says, each of which has its length before it."""
+    number, at = prod(tensor.shape), 0
+    if 4 * number > len(data):
+        raise _shortage(tensor, f"{len(data)} bytes of strings")
+    walked.left -= number
+    if walked.left < 0:
+        raise MalformedBody(
+            f"the request has more than {walked.most} strings, and a batch takes no more of one"
+        )
+    for _ in range(number):
+        at += 4 + int.from_bytes(data[at : at + 4], "little")
+    if at != len(data):
+        raise _shortage(tensor, f"{len(data)} bytes of strings")
 
 
-def _typed_values(contents: bytes, datatype: str) -> int:
-    found = 0
-    for number, wire, _, at, end in fields(contents, 0, len(contents), FieldCount(_MOST_FIELDS)):
-        if wire != DELIMITED:
+def _typed_values(contents: bytes, datatype: str, walked: FieldCount) -> int:
+    """Returns how many values typed contents have. Raises MalformedMessage for bytes that would be no values
+    of the type between those of others."""
+    own, found = _FIELDS[datatype], 0
+    alone = _WIRES.get(own, VARINT)
+    for number, wire, _, at, end in fields(contents, 0, len(contents), walked):
+        if number != own or wire not in (alone, DELIMITED):
+            raise MalformedMessage(f"field {number} has no values of {datatype}")
+        if wire == alone:
             found += 1
-        elif (number, datatype) in _FLOATS:
-            found += (end - at) // _FLOATS[number, datatype]
+        elif alone == VARINT:
+            packed = contents[at:end]
+            if _NO_VARINTS.search(packed):
+                raise MalformedMessage(f"field {number} ends within a number, or has one that is too long")
+            found += len(packed.translate(None, _CONTINUED))
+        elif (end - at) % _SIZES[datatype]:
+            raise MalformedMessage(f"field {number} ends within a number")
         else:
-            found += len(contents[at:end].translate(None, _CONTINUED))
+            found += (end - at) // _SIZES[datatype]
     return found
 
 

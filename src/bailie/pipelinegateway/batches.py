@@ -17,7 +17,9 @@ from msgspec import structs
 from bailie.api.quantity import quantity_text
 from bailie.dataflow.batches import BatchForm, BatchStore
 from bailie.dataflow.events import BatchCompleted, BatchTook, FailCode, StepFailed
+from bailie.kube.protobuf_fields import FieldCount
 from bailie.pipelinegateway import metrics
+from bailie.pipelinegateway.batch_rows import MOST_WALKED
 from bailie.pipelinegateway.budget import ByteBudget, Reservation
 from bailie.pipelinegateway.json_bodies import MalformedBody
 from bailie.pipelinegateway.root_request import RequestOrigin
@@ -91,8 +93,8 @@ class Batches:
         held = Reservation(self.budget, served.key)
         try:
             # The model reads all rows by the parameters of the message, of which a batch has one.
-            parameters = dialect.parameters(effect.parcel.meta)
-            encodings = [(dialect.encoding(each), parameters) for each in effect.parcel.tensors]
+            parameters, walked = dialect.parameters(effect.parcel.meta), FieldCount(MOST_WALKED)
+            encodings = [(dialect.encoding(each, walked), parameters) for each in effect.parcel.tensors]
         except MalformedBody as error:
             return StepFailed(effect.step, effect.visit, FailCode.STEP_ERROR, str(error))
         parcel, size = dialect.kept(effect.parcel)

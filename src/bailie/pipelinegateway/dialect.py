@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from bailie.dataflow import Parcel, TensorHandle
     from bailie.dataflow.events import Call, StepAnswered, StepFailed
+    from bailie.kube.protobuf_fields import FieldCount
     from bailie.pipelinegateway.budget import Reservation
     from bailie.pipelinegateway.http_values import HttpRequest
     from bailie.pipelinegateway.json_bodies import EncodedBody
@@ -35,8 +36,10 @@ class Dialect(NamedTuple):
     """Returns the inference that a step is asked for, with the headers that the request hands on.
 
     The bytes of the answer are counted in the reservation."""
-    encoding: Callable[[TensorHandle], Hashable]
-    """Returns how a tensor of a batch is written: one batch has data of one encoding."""
+    encoding: Callable[[TensorHandle, FieldCount], Hashable]
+    """Returns how a tensor of a batch is written: one batch has data of one encoding.
+
+    The second argument counts the values of a request that are looked at one by one."""
     parameters: Callable[[object], Hashable]
     """Returns the parameters of a whole message, by its `meta`: one batch has those of all its requests."""
     kept: Callable[[Parcel], tuple[Parcel, int]]
