@@ -8,6 +8,7 @@ from tests.support.fleet import EVICTED, EVICTING, LOADED
 from tests.support.manifests import manifest_of
 
 from bailie.api.kinds import POD
+from bailie.control.acknowledgements import DRAIN_SECONDS
 from bailie.control.server_rules import SCALER
 from bailie.control.subjects import Subject
 from bailie.placement import ReplicaId
@@ -329,6 +330,22 @@ def test_the_capabilities_of_one_agent_that_cannot_be_read_leave_all_others(worl
     world.model("here", requirements=["strange"])
     assert {*world.step()} == {"load good_1 mlserver-0", "load here_1 strange-0"}
     assert world.told() == [("replicas", "Server", "strange")]
+
+
+def test_a_replica_whose_end_cannot_be_decided_keeps_no_other_from_ending(world):
+    for name in ("bad", "good"):
+        world.server(name)
+        world.agents.connect(ReplicaId(name, 0), capabilities=(name,))
+    world.step()
+    world.sabotage(world.engine, "_routes", "is_left")
+    for name in ("bad", "good"):
+        world.agents.change(ReplicaId(name, 0), draining=True)
+    world.step(DRAIN_SECONDS)
+    assert world.agents.drained == [("good-0", [])]
+    assert world.told() == [("release", POD.kind, "bad-0")]
+    world.heal()
+    world.step()
+    assert world.agents.drained == [("good-0", []), ("bad-0", [])]
 
 
 class Servers(World):

@@ -10,7 +10,7 @@ from tests.support.manifests import manifest_of
 
 from bailie.api.kinds import MODEL, SELDON_RUNTIME
 from bailie.control.explanation import explained
-from bailie.control.object_fence import MOST_TOLD, ObjectFence
+from bailie.control.object_fence import MOST_TOLD, MOST_TRACEBACKS, ObjectFence
 from bailie.control.subjects import Subject
 from bailie.placement import ReplicaId
 from bailie.routing.table import NotReady, Route
@@ -164,6 +164,24 @@ def test_what_was_told_is_remembered_of_the_last_ones_alone():
     for name in (*names, names[-1], names[0]):
         read(manifest_of("Model", name, {}))
     assert [each.fields["name"] for each in notices] == [*names, names[0]]
+
+
+def test_a_mistake_about_thousands_of_objects_is_told_of_each_once_with_the_first_tracebacks():
+    notices = []
+    fence = ObjectFence(notices.append)
+    read = fence.around(lambda _: 1 // 0, lambda *_: None)
+    names = [f"m{number}" for number in range(5_000)]
+    for _ in range(3):
+        fence.begin()
+        for name in names:
+            read(manifest_of("Model", name, {}))
+            with fence.alone("step", "Model", name):
+                raise ZeroDivisionError
+    assert len(notices) == 2 * len(names)
+    assert {each.fields["name"] for each in notices} == {*names}
+    first, others = notices[:MOST_TRACEBACKS], notices[MOST_TRACEBACKS:]
+    assert all(isinstance(each.fields["exc_info"], ZeroDivisionError) for each in first)
+    assert all(each.fields["error"] == "ZeroDivisionError" for each in others)
 
 
 def test_a_server_keeps_the_replicas_of_which_its_status_speaks_and_its_number(world):

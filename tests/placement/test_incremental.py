@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -190,6 +192,29 @@ def test_answers_of_servers_that_nobody_asks_for_are_forgotten(planner):
         decided(planner)
     assert len(planner._answers) <= 4
     assert planner.plan() == place(planner.snapshot())
+
+
+class FailingPlanner(Planner):
+    """Fails at the home of each version that is called `bad`."""
+
+    def _settled(self, demand):
+        if demand.version.identity == "bad":
+            raise ZeroDivisionError
+        return super()._settled(demand)
+
+
+@pytest.mark.parametrize("mi", [10, 200], ids=["with a place", "without"])
+def test_a_model_whose_step_fails_keeps_its_decision_and_leaves_nothing_behind(mi):
+    planner = FailingPlanner(lambda *_: suppress(ZeroDivisionError))
+    planner.set_servers([server("s", replica(0, 100))])
+    for identity in ("a", "b"):
+        planner.set_model("iris", demand(identity=identity, mi=mi), ())
+        assert decided(planner) == {"iris"}
+        before = planner.plan()
+        assert before == place(planner.snapshot())
+        planner.set_model("iris", demand(identity="bad", mi=mi), ())
+        assert decided(planner) == set()
+        assert planner.plan() == before
 
 
 @given(st.data())

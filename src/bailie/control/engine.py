@@ -169,7 +169,7 @@ class Engine:
         yield from self._commands.unload(self._names())
         yield from self._commands.evict(self._names())
         # Last: the routes and commands of this pass say which replicas are still needed.
-        release(self._fleet, self._routes, self._commands.moves, self._notify)
+        release(self._fleet, self._routes, self._commands.moves, notify=self._notify, fence=fence)
         plan = self._planner.plan()
         sleep = self._sleep.needs(self._scaled_servers.sleep_rules, plan)
         yield from self._scaled_servers.look(now.monotonic, self._planner.snapshot(), plan, sleep)

@@ -26,17 +26,22 @@ if TYPE_CHECKING:
 
 _T = TypeVar("_T")
 
-MOST_TOLD = 1_000
+MOST_TOLD = 100_000
 """Exceptions that are remembered as told: beyond them the oldest would be told again."""
+MOST_TRACEBACKS = 10
+"""Tracebacks that are told in one pass, which is longer by a millisecond for each: a mistake may be about all
+objects of a namespace."""
 
 
 class ObjectFence:
-    """Tells of each exception once, with the traceback: of a read once per generation of its object, of a
-    step until the step has been taken."""
+    """Tells of each exception once: of a read once per generation of its object, of a step until the step has
+    been taken. The first lines of a pass have the traceback."""
 
     def __init__(self, notify: Notify) -> None:
         self._notify = notify
         self._told: dict[tuple[object, ...], None] = {}
+        self._tracebacks = MOST_TRACEBACKS
+        """Those that are left for this pass."""
         self._failing: dict[tuple[str, str], set[str]] = {}
         """The names of the objects at which a step raised in this pass, by step and kind."""
         self._again: Mapping[tuple[str, str], set[str]] = {}
@@ -45,6 +50,7 @@ class ObjectFence:
     def begin(self) -> None:
         """Begins a pass."""
         self._again, self._failing = self._failing, {}
+        self._tracebacks = MOST_TRACEBACKS
 
     @property
     def failing(self) -> set[tuple[str, str]]:
@@ -71,9 +77,7 @@ class ObjectFence:
         """Notes, and tells, that a step raised for an object."""
         step, kind, name = key
         self._failing.setdefault((step, kind), set()).add(name)
-        if self._is_news(key):
-            said = {"kind": kind, "name": name, "step": step, "exc_info": error}
-            self._notify(Notice("object left as it was", said, warning=True))
+        self._tell("object left as it was", key, error, {"kind": kind, "name": name, "step": step})
 
     def around(
         self, read: Callable[[Manifest], _T], otherwise: Callable[[Manifest, Problem], _T]
@@ -87,7 +91,7 @@ class ObjectFence:
             try:
                 return read(manifest)
             except Exception as error:
-                self._tell(manifest, error)
+                self._tell_unread(manifest, error)
                 return otherwise(manifest, unreadable(str(manifest["kind"]), error))
 
         return fenced
@@ -101,25 +105,22 @@ class ObjectFence:
             return read(())
         return self.around(lambda manifest: read((manifest,)), lambda *_: before)(counts)
 
-    def _tell(self, manifest: Manifest, error: Exception) -> None:
-        metadata = manifest["metadata"]
-        key = (manifest["kind"], metadata.get("uid"), metadata.get("generation"), type(error))
-        if self._is_news(key):
-            said = {
-                "kind": manifest["kind"],
-                "name": metadata["name"],
-                "generation": metadata.get("generation"),
-            }
-            self._notify(Notice("object not read", {**said, "exc_info": error}, warning=True))
+    def _tell_unread(self, manifest: Manifest, error: Exception) -> None:
+        kind, metadata = manifest["kind"], manifest["metadata"]
+        name, generation = metadata["name"], metadata.get("generation")
+        key = (kind, metadata.get("uid"), generation, type(error))
+        self._tell("object not read", key, error, {"kind": kind, "name": name, "generation": generation})
 
-    def _is_news(self, key: tuple[object, ...]) -> bool:
-        """Says whether an exception was not told yet, and remembers it as told."""
+    def _tell(self, text: str, key: tuple[object, ...], error: Exception, said: Mapping[str, object]) -> None:
+        """Tells of an exception that was not told yet, and remembers it as told."""
         if key in self._told:
-            return False
+            return
         self._told[key] = None
         if len(self._told) > MOST_TOLD:
             del self._told[next(iter(self._told))]
-        return True
+        shown = {"exc_info": error} if self._tracebacks else {"error": type(error).__name__}
+        self._tracebacks = max(0, self._tracebacks - 1)
+        self._notify(Notice(text, {**said, **shown}, warning=True))
 
 
 class _FencedStep:

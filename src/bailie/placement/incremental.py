@@ -204,7 +204,9 @@ class Planner:
     def _share(self, taken: list[Assignment]) -> Generator[None, None, None]:
         """Gives places to the open models, in the order of their names; puts the assignments into `taken`."""
         self._ledger.begin()
-        demands = sorted((self._demand(name) for name in self._open), key=lambda demand: demand.version)
+        # A model that is stale yet keeps the decision before: one about another version would not replace it.
+        names = self._open - self._stale
+        demands = sorted(map(self._demand, names), key=lambda demand: demand.version)
         found: dict[str, Assignment | None] = {}
         for count, demand in enumerate(demands, start=1):
             with self._alone("place", demand.version.model):
