@@ -73,7 +73,8 @@ class PodControllers:
         async with asyncio.TaskGroup() as group:
             for informer in (*self._informers, self._pods, self._services):
                 group.create_task(informer.run())
-            group.create_task(self._controller.run())
+            await self._pods.synced.wait()  # before, there would be room for as many pods again
+            await self._controller.run()
 
     def _on_change(self, change: Change) -> None:
         kind, (namespace, name) = str(change.object["kind"]), key_of(change.object)

@@ -82,6 +82,7 @@ def next_steps(workload: Workload, template_hash: str, pods: Iterable[Manifest],
     unready = sum(not is_ready(pod) for pod in staying.values())
     pace = max(0, AT_ONCE - unready)
     missing = tuple(islice((number for number in wanted if number not in staying), pace))
+    create = missing[: max(0, room)]
     outdated = [
         number
         for number in sorted(staying, reverse=True)
@@ -92,7 +93,7 @@ def next_steps(workload: Workload, template_hash: str, pods: Iterable[Manifest],
         replaced = outdated[:1]
     chosen = [by_number[number] for number in (*surplus, *replaced)]
     names = [each["metadata"]["name"] for each in chosen if not each["metadata"].get("deletionTimestamp")]
-    return Steps(create=missing[: max(0, room)], delete=tuple(names), short=len(missing) > room)
+    return Steps(create=create, delete=tuple(names), short=len(create) < len(missing))
 
 
 def hash_template(template: Manifest, claims: Sequence[Manifest]) -> str:
