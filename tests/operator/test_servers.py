@@ -1,14 +1,16 @@
 from __future__ import annotations
 
 import pytest
+from tests.support.manifests import manifest_of
 from tests.support.waiting import until, until_true
 from tests.support.workloads import MemoryWorkloads
 
 from bailie.api.kinds import POD, SELDON_RUNTIME, SERVER, SERVER_CONFIG, SERVICE
-from bailie.kube.errors import Forbidden
+from bailie.kube.errors import Forbidden, Invalid
 from bailie.manifests.objects import NAME_LABEL
 from bailie.manifests.server import SERVER_COMPONENT
 from bailie.operator.conditions import own_objects
+from bailie.operator.servers import ServerReconciler
 
 SPEC = {"serverConfig": "mlserver"}
 
@@ -311,6 +313,43 @@ async def test_a_mistake_of_our_own_gets_a_condition_and_no_other_server_waits_f
         assert "Bailie failed at this Server (ZeroDivisionError)" in told["message"]
         assert "of our own" not in told["message"]
         await installation.until(SERVER, "good", "True")
+
+
+class Standing:
+    """The objects that one reconciliation finds, and a reporter that may not write a status."""
+
+    def get(self, _, key):
+        return manifest_of("Server", key[1], SPEC, namespace=key[0])
+
+    def config(self, *_):
+        return manifest_of("ServerConfig", "mlserver", {"podSpec": {}})
+
+    def is_known(self, _):
+        return True
+
+    def refused_by(self, *_):
+        return ""
+
+    def warn(self, *_):
+        pass
+
+    def forget(self, _):
+        pass
+
+    async def report(self, *_):
+        raise Forbidden("no right to write servers/status")
+
+
+@pytest.mark.parametrize("failure", [ZeroDivisionError, Invalid])
+async def test_a_status_that_cannot_be_written_takes_no_failure_out_of_the_log(failure):
+    class FailingReconciler(ServerReconciler):
+        async def converge(self, *_):
+            raise failure("this is what to mend")
+
+    part = Standing()
+    reconciler = FailingReconciler(part, MemoryWorkloads(), part, central_schedulers=part, fence=None)
+    with pytest.raises(failure, match="this is what to mend"):
+        await reconciler.reconcile(("a", "bad"))
 
 
 async def test_patches_of_seldon_cores_rclone_are_the_agents_and_the_rest_of_them_is_named(installation):

@@ -6,6 +6,7 @@ report. Workloads are owned by the object, so the API deletes them with it.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar, cast
 
@@ -180,8 +181,14 @@ class Reconciler(Generic[R, C]):
         except (ApiError, TimeoutError):
             raise
         except Exception as error:
-            await self._reporter.report(manifest, [failed(self.resource.resource_kind.kind, error)])
+            await self._report_failure(manifest, failed(self.resource.resource_kind.kind, error))
             raise
+
+    async def _report_failure(self, manifest: Object, condition: Condition) -> None:
+        """Reports a failure whose exception goes on to the log. A status that cannot be written just now must
+        not take its place there."""
+        with suppress(ApiError, TimeoutError):
+            await self._reporter.report(manifest, [condition])
 
     async def _reconcile(self, manifest: Object) -> Result | None:
         parsed, problems = self.resource.parse(manifest)
@@ -225,7 +232,7 @@ class Reconciler(Generic[R, C]):
             raise
         except ApiError as error:
             text = f"what the {self.resource.resource_kind.kind} needs could not be made: {error}"
-            await self._reporter.report(manifest, [unmet("WorkloadFailed", text)])
+            await self._report_failure(manifest, unmet("WorkloadFailed", text))
             raise
 
     async def _ensure(self, workload: Workload, origin: Origin) -> Ensured:
