@@ -22,10 +22,11 @@ from tests.support.waiting import DEADLINE
 
 from bailie._gen import agent_pb2 as pb
 from bailie.api.model import Model
-from bailie.control.agent_port import LoadCommand, UnloadCommand
+from bailie.control.agent_port import LoadCommand, ModelReport, UnloadCommand
 from bailie.kube.token import TokenFile
 from bailie.lifecycle.copies import CopyState
 from bailie.placement.snapshot import ReplicaId, VersionId
+from bailie.scheduler.agents.greetings import MOST_CALLS
 from bailie.scheduler.agents.hello_parts import hello_parts
 from bailie.scheduler.agents.service import AgentService
 from bailie.scheduler.agents.serving import serve_agents
@@ -647,22 +648,75 @@ def test_a_session_whose_agent_takes_no_message_ends(service):
 class DeafFromTheFirst(Deaf):
     """The call of an agent that says hello, and takes no welcome before it has to."""
 
-    def __init__(self, greeting):
+    def __init__(self, greeting, peer="ipv4:127.0.0.1:40000"):
         super().__init__()
-        self.greeting = greeting
+        self.greeting, self.peer = greeting, lambda: peer
+        self.said_hello = False
         self.aborted = None
 
     async def read(self):
+        if self.said_hello:
+            return await super().read()
+        self.said_hello = True
         return self.greeting
 
     def invocation_metadata(self):
         return (("authorization", f"Bearer {TOKEN}"),)
 
-    def peer(self):
-        return "ipv4:127.0.0.1:40000"
-
     async def abort(self, code, told):
         self.aborted = code
+
+
+def test_a_session_that_is_over_keeps_nothing_while_its_agent_takes_no_message(service):
+    """An agent may begin one session after the other: what each of them tells is megabytes."""
+
+    def reports():
+        gc.collect()
+        return sum(isinstance(each, ModelReport) for each in gc.get_objects())
+
+    async def talk():
+        service.lead(7)
+        before = reports()
+        stream = DeafFromTheFirst(encoded(hello=hello(inventory=[report(f"m{n}") for n in range(50)])))
+        serving = asyncio.get_running_loop().create_task(service.Session(None, stream))
+        await asyncio.sleep(1)
+        assert len(service.replicas()[FIRST].models) == 50
+        await asyncio.sleep(60)
+        assert service.replicas() == {}
+        assert reports() == before
+        assert not serving.done(), "gRPC tells nobody the end before the message is taken"
+        stream.has_to.set()
+        await serving
+        return stream.aborted
+
+    with asyncio.Runner(loop_factory=lambda: TimelapseLoop(100)) as runner:
+        assert runner.run(talk()) is grpc.StatusCode.DEADLINE_EXCEEDED
+
+
+def test_an_agent_that_takes_no_message_has_few_calls_at_a_time(service):
+    """Each hello ends the session before it, and the call of that goes on."""
+    deaf, address = [], "10.0.0.9"
+
+    async def talk():
+        service.lead(7)
+        said = encoded(hello=hello(endpoint=at(address)))
+        for _ in range(MOST_CALLS + 2):
+            deaf.append(DeafFromTheFirst(said, f"ipv4:{address}:40000"))
+            asyncio.get_running_loop().create_task(service.Session(None, deaf[-1]))
+            await asyncio.sleep(0.2)
+        refused = [each.aborted for each in deaf]
+        other = DeafFromTheFirst(encoded(hello=hello(replica=1, endpoint=at("10.0.0.8"))), "ipv4:10.0.0.8:1")
+        asyncio.get_running_loop().create_task(service.Session(None, other))
+        await asyncio.sleep(1)
+        assert set(service.replicas()) == {FIRST, ReplicaId("mlserver", 1)}
+        for each in (*deaf, other):
+            each.has_to.set()
+        await asyncio.sleep(1)
+        return refused
+
+    with asyncio.Runner(loop_factory=lambda: TimelapseLoop(100)) as runner:
+        refused = runner.run(talk())
+    assert refused == [None] * MOST_CALLS + [grpc.StatusCode.RESOURCE_EXHAUSTED] * 2
 
 
 def test_an_agent_of_a_later_epoch_that_takes_no_welcome_is_kept_in_no_memory(service):

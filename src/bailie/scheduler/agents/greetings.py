@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING
 
 import grpc
@@ -18,7 +19,7 @@ from bailie.scheduler.agents.messages import EFFORT, hello_of, next_bytes
 from bailie.scheduler.agents.session import AgentRefused, AgentSession
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import AsyncIterator, Callable
 
     from bailie._gen import agent_pb2 as pb
     from bailie.scheduler.agents.hello_parts import HelloParts
@@ -30,6 +31,12 @@ _HELLOS = (50.0, 500)
 _AT_ONCE = (2, 16)
 """Hellos from one address, and in all, that are in memory at a time, of 8 MiB at most. Those from a loopback
 address are bounded by the second figure alone, for any number of agents call from there."""
+MOST_CALLS = 200
+"""Calls from one address at a time. A call whose session is over goes on for as long as its agent takes no
+message, and an agent may begin one session after the other."""
+_CALLS = (MOST_CALLS, 4_000)
+"""Of one address, and in all: twice as many as there may be sessions. Calls from a loopback address are
+bounded by the second figure alone."""
 _TURN_SECONDS = 5.0
 """How long an agent waits for its turn; agents wait no longer for a welcome."""
 _EXHAUSTED = grpc.StatusCode.RESOURCE_EXHAUSTED
@@ -45,14 +52,30 @@ class Greetings:
         self._namespace, self._address, self._next_revision = namespace, address, next_revision
         self._hellos = Allowance(*_HELLOS)
         self._efforts = Allowance(*EFFORT)
+        self._calls = Places(*_CALLS)
         self._places = Places(*_AT_ONCE)
         self._taking = asyncio.Lock()
         """Held while an inventory is taken: many at a time would delay everything else."""
         self._greeting: set[str] = set()
         """The agents whose inventory is taken or waits for that, once each: none keeps the others out."""
 
-    def admit(self, caller: str) -> None:
-        """Counts a session that is begun from an address. Raises AgentRefused for one too many."""
+    @asynccontextmanager
+    async def admitted(self, context: Context) -> AsyncIterator[None]:
+        """Counts a session that is begun from an address, and its call until that is over.
+
+        Raises AgentRefused, before the block, for one too many.
+        """
+        caller = caller_of(context)
+        self._admit(caller)
+        async with AsyncExitStack() as held:
+            try:
+                await held.enter_async_context(self._calls.place("" if _is_shared(context) else caller, 0))
+            except TimeoutError:
+                told = "too many calls from there are not over: an agent has one, and takes its messages"
+                raise AgentRefused(_EXHAUSTED, told) from None
+            yield
+
+    def _admit(self, caller: str) -> None:
         if not self._hellos.take(caller):
             raise AgentRefused(
                 _EXHAUSTED, f"more than {_HELLOS[0]:.0f} sessions a second are begun from there"

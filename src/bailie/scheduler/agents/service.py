@@ -173,23 +173,23 @@ class AgentService:
     async def Session(self, request_iterator: object, context: Context) -> None:  # noqa: ARG002, N802 - gRPC's
         """Serves one stream, from the hello to its end."""
         try:
-            epoch = self._admitted(context)
-            session = await self._greeted(context, epoch)
-            await self._converse(session, context, epoch)
+            epoch = self._epoch_for(context)
+            async with self._greetings.admitted(context):
+                session = await self._greeted(context, epoch)
+                await self._converse(session, context, epoch)
             session.raise_end()
         except AgentRefused as refused:
             if refused.code in _FAULTS:
                 self._complaints.warn("agent refused", refused.pod or caller_of(context), cause=str(refused))
             await context.abort(refused.code, str(refused))
 
-    def _admitted(self, context: Context) -> int:
+    def _epoch_for(self, context: Context) -> int:
         """Returns the epoch for a caller with the right token. Raises AgentRefused for any other."""
         verdict = self._token.check(context.invocation_metadata() or ())
         if verdict is not Verdict.GOOD:
             raise AgentRefused(_REFUSALS[verdict], verdict.value)
         if self._epoch is None or not self._leads():
             raise AgentRefused(_UNAVAILABLE, _NOT_LEADING)
-        self._greetings.admit(caller_of(context))
         return self._epoch
 
     async def _greeted(self, context: Context, epoch: int) -> AgentSession:
@@ -245,6 +245,7 @@ class AgentService:
         self._changed()
 
     def _close(self, session: AgentSession) -> None:
+        session.let_go()
         if self._speakers.get(session.endpoint.address) is session:
             del self._speakers[session.endpoint.address]
         if self._sessions.get(session.id) is session:
@@ -254,7 +255,10 @@ class AgentService:
             self._changed()
 
     async def _converse(self, session: AgentSession, context: Context, epoch: int) -> None:
-        """Reads and writes until one side ends the session, which does not wait for a message under way."""
+        """Reads and writes until one side ends the session, which does not wait for a message under way.
+
+        The call waits for that, and keeps the session until then, without its inventory.
+        """
         async with asyncio.TaskGroup() as group:
             self._open(session)
             try:

@@ -206,6 +206,11 @@ class AgentSession:
         if not self.ended.done():
             self.ended.set_result((code, message))
 
+    def let_go(self) -> None:
+        """Forgets the reports and the messages of a session that is over."""
+        self._models, self._details, self._outbox, self._names = {}, {}, {}, {}
+        self._snapshot = None
+
     @property
     def runs_pipelines(self) -> bool:
         """Whether the replica is a pipeline gateway."""
