@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bailie.api.texts import abridged, shown
+from bailie.api.texts import abridged, quoted, shown
 
 
 @given(st.text(max_size=300), st.integers(1, 250))
@@ -32,3 +32,14 @@ def test_what_is_printable_stays():
 )
 def test_of_a_long_list_the_first_are_said_and_the_others_counted(number: int, between: str, said: str):
     assert abridged("abcde"[:number], 2, between) == said
+
+
+def test_no_words_are_made_for_the_items_that_are_only_counted():
+    told: list[str] = []
+
+    def words(item: str) -> str:
+        told.append(item)
+        return quoted(item)
+
+    assert abridged([str(number) for number in range(100_000)], 2, words=words) == '"0", "1" and 99998 more'
+    assert told == ["0", "1"]

@@ -15,7 +15,7 @@ from bailie.control.acknowledgements import DRAIN_SECONDS
 from bailie.control.engine import Engine
 from bailie.control.experiment_subjects import ExperimentSubjects
 from bailie.control.pipeline_subjects import PipelineSubjects
-from bailie.control.pipeline_versions import SPEC_PARAMETER, PipelineVersions, parse_version
+from bailie.control.pipeline_versions import OTHERS, SPEC_PARAMETER, PipelineVersions, parse_version
 from bailie.control.usage import usage_of
 from bailie.lifecycle.journal import JournalNote
 from bailie.lifecycle.pipelines import NO_GATEWAY
@@ -204,6 +204,25 @@ def test_a_pipeline_that_cannot_run_says_why_and_is_loaded_nowhere(world, spec, 
     assert said["Ready"]["status"] == said["PipelineReady"]["status"] == "False"
     assert words in said["PipelineReady"]["message"]
     assert isinstance(world.entry(), NotReady)
+
+
+def test_inputs_are_compared_anew_only_where_a_pipeline_came_changed_or_went():
+    """A pass asks for all Pipelines, and one of them may name a hundred thousand that are not there."""
+    versions, compared = PipelineVersions(strict_fence()), []
+    cycle = {"steps": [{"name": "m"}], "input": {"externalInputs": ["b"]}}
+
+    def told(*pipelines):
+        found = list(versions.named(pipelines))
+        compared.append(versions._others)
+        return {each["metadata"]["name"]: [problem.message for problem in each[OTHERS]] for each in found}
+
+    a, b = manifest_of("Pipeline", "a", cycle), manifest_of("Pipeline", "b", SPEC)
+    absent = 'there is no Pipeline "b": no data comes from there until there is one'
+    assert told(a) == told(a) == {"a.pipeline": [absent]}
+    assert told(a, b) == told(b, a) == {"a.pipeline": [], "b.pipeline": []}
+    assert told(a) == {"a.pipeline": [absent]}
+    assert compared[0] is compared[1]
+    assert compared[2] is compared[3]
 
 
 @pytest.mark.parametrize(

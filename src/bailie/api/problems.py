@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from bailie.api.texts import abridged, shown
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection
 
 MOST_TOLD = 10
 """Mistakes of one object that a sentence names: each part of a long list may have one."""
@@ -34,6 +34,6 @@ class Problem:
         return f"{self.path}: {self.message}" if self.path else self.message
 
 
-def told_problems(problems: Iterable[object]) -> str:
+def told_problems(problems: Collection[object]) -> str:
     """Returns problems, or texts of them, as one sentence for a status: the first ones, none of them long."""
-    return abridged([shown(str(each), _LONGEST) for each in problems], MOST_TOLD, "; ")
+    return abridged(problems, MOST_TOLD, "; ", words=lambda each: shown(str(each), _LONGEST))

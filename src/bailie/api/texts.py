@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from itertools import islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Callable, Collection
 
+_T = TypeVar("_T")
 _SHOWN = 200
 
 
@@ -22,11 +23,21 @@ def printable(text: str) -> str:
     return "\n".join("".join(map(_escaped, line)) for line in text.split("\n"))
 
 
-def abridged(texts: Collection[str], most: int, between: str = ", ") -> str:
-    """Returns the first `most` texts and the number of the others: `a, b and 3 more`, `a; b; and 3 more`."""
-    rest = len(texts) - most
-    first = between.join(islice(texts, most))
+def abridged(
+    items: Collection[_T], most: int, between: str = ", ", *, words: Callable[[_T], str] = str
+) -> str:
+    """Returns the first `most` items and the number of the others: `a, b and 3 more`, `a; b; and 3 more`.
+
+    `words` is called for the items that are told: a stranger's list may have any number of others.
+    """
+    rest = len(items) - most
+    first = between.join(map(words, islice(items, most)))
     return first if rest <= 0 else f"{first}{' ' if between == ', ' else between}and {rest} more"
+
+
+def quoted(text: str) -> str:
+    """Returns a stranger's text as `shown`, in quotation marks."""
+    return f'"{shown(text)}"'
 
 
 def counted(number: int, noun: str) -> str:

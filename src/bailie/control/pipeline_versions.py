@@ -16,9 +16,9 @@ from bailie.api.model import Model
 from bailie.api.pipeline import Pipeline
 from bailie.api.problems import Problem
 from bailie.api.resource import NO_EFFECT, no_effect
-from bailie.api.texts import abridged, shown
+from bailie.api.texts import abridged, quoted
 from bailie.control.subjects import put
-from bailie.control.wanted_models import WantedModel, unread_model
+from bailie.control.wanted_models import of_metadata, unread_model
 from bailie.dataflow import Compiled, compile_pipeline, cycles_between
 from bailie.wellknown.names import PIPELINE_CAPABILITY, PIPELINE_ENDING, PIPELINE_GATEWAY
 
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Container, Iterable, Iterator, Mapping
 
     from bailie.control.object_fence import ObjectFence
+    from bailie.control.wanted_models import WantedModel
 
     Manifest = Mapping[str, Any]
 
@@ -51,43 +52,48 @@ class PipelineVersions:
         self._named: dict[str, tuple[Manifest, Manifest]] = {}
         self._reads: dict[str, tuple[str, ...]] = {}
         self._cycles: dict[str, str] = {}
+        self._others: dict[str, tuple[Problem, ...]] = {}
 
     def named(self, manifests: Iterable[Manifest]) -> Iterator[Manifest]:
         """Yields the manifests of Pipelines with the names of their versions."""
         present = {manifest["metadata"]["name"]: manifest for manifest in manifests}
         before, self._named = self._named, {}
-        cycles = self._cycles_of(present, before)
+        self._compare(present, before)
         for name, manifest in present.items():
-            known, others = before.get(name), tuple(self._of_others(cycles.get(name), name, present))
+            known, others = before.get(name), self._others.get(name, ())
             if known is None or known[0] is not manifest or known[1][OTHERS] != others:
                 metadata = {**manifest["metadata"], "name": version_name(name)}
                 known = (manifest, {**manifest, "metadata": metadata, OTHERS: others})
             self._named[name] = known
             yield known[1]
 
-    def _of_others(self, way: str | None, name: str, present: Container[str]) -> Iterator[Problem]:
-        if way:
-            yield Problem("spec.input", "Invalid", way)
-        absent = [f'"{shown(each)}"' for each in self._reads.get(name, ()) if each not in present]
-        if absent:
-            named = abridged(absent, _SHOWN)
-            text = f"there is no Pipeline {named}: no data comes from there until there is one"
-            yield no_effect("spec.input", text)
-
-    def _cycles_of(
+    def _compare(
         self, present: Mapping[str, Manifest], before: Mapping[str, tuple[Manifest, Manifest]]
-    ) -> dict[str, str]:
-        """Returns the sentences about cycles, found again only where an input from another one changed."""
+    ) -> None:
+        """Finds the problems that follow from other Pipelines, anew where a Pipeline came, changed or went.
+
+        The cycles are found again only where an input from another one changed.
+        """
         changed = [
             name for name, each in present.items() if name not in before or before[name][0] is not each
         ]
+        if not changed and len(present) == len(before):
+            return
         news = {name: self._read_by(present[name]) for name in changed}
         gone = [name for name in self._reads if name not in present]
         if gone or any(self._reads.get(name, ()) != reads for name, reads in news.items()):
             for name, reads in (*news.items(), *((name, ()) for name in gone)):
                 put(self._reads, name, reads or None)
             self._cycles = cycles_between(self._reads)
-        return self._cycles
+        self._others = {name: tuple(self._of_others(name, present)) for name in self._reads}
+
+    def _of_others(self, name: str, present: Container[str]) -> Iterator[Problem]:
+        if way := self._cycles.get(name):
+            yield Problem("spec.input", "Invalid", way)
+        if absent := [each for each in self._reads[name] if each not in present]:
+            named = abridged(absent, _SHOWN, words=quoted)
+            text = f"there is no Pipeline {named}: no data comes from there until there is one"
+            yield no_effect("spec.input", text)
 
 
 def _read_by(manifest: Manifest) -> tuple[str, ...]:
@@ -132,12 +138,8 @@ def parse_version(manifest: Manifest) -> WantedModel:
     warnings = tuple(dict.fromkeys((*beside, *compiled.warnings)))
     spec = json.dumps(manifest.get("spec"), sort_keys=True, separators=(",", ":"))
     identity = hashlib.sha256(f"{metadata.get('uid')} {spec}".encode()).hexdigest()[:16]
-    return WantedModel(
-        name=metadata["name"],
-        uid=metadata.get("uid", ""),
-        generation=int(metadata.get("generation") or 0),
-        deleting=bool(metadata.get("deletionTimestamp")),
-        finalizers=tuple(metadata.get("finalizers") or ()),
+    return replace(
+        of_metadata(metadata),
         model=None if errors else _model(manifest, spec),
         identity="" if errors else identity,
         problems=errors,

@@ -90,11 +90,11 @@ def demand_of(wanted: WantedModel, workers: int) -> Demand | None:
 
 def unread_model(manifest: Manifest, problem: Problem) -> WantedModel:
     """Returns a Model that could not be read, or a Pipeline's version, with the problem for a mistake."""
-    return replace(_of_metadata(manifest["metadata"]), problems=(problem,))
+    return replace(of_metadata(manifest["metadata"]), problems=(problem,))
 
 
-def _of_metadata(metadata: Manifest) -> WantedModel:
-    """Returns a Model of which only the metadata are read."""
+def of_metadata(metadata: Manifest) -> WantedModel:
+    """Returns a Model, or a Pipeline's version, of which only the metadata are read."""
     return WantedModel(
         name=metadata["name"],
         uid=metadata.get("uid", ""),
@@ -123,7 +123,7 @@ def parse_model(manifest: Manifest, sinks: SinkRule = EVERY_SINK) -> WantedModel
     refusal = sinks.refusal(log, metadata.get("namespace") or "default") if log else None
     found = [*found, refusal] if refusal else found
     return replace(
-        _of_metadata(metadata),
+        of_metadata(metadata),
         model=model,
         identity=content_identity(model) if model else "",
         problems=tuple(problem for problem in found if problem.reason != NO_EFFECT) if model is None else (),
