@@ -118,10 +118,29 @@ def test_a_part_that_cannot_be_read_leaves_the_others():
     assert [each.type for each in runtime.status.conditions] == ["Ready"]
 
 
-@pytest.mark.parametrize("time", ["yesterday", "2026-01-01", "2026-01-01T00:00:00", "x" * 10_000])
+@pytest.mark.parametrize(
+    "time",
+    [
+        "yesterday",
+        "2026-01-01",
+        "2026-01-01T00:00:00",
+        "2026-01-01T00:00Z",
+        "2026-01-01T00:00:00,5Z",
+        "2026-13-01T00:00:00Z",
+        "20260101T000000Z",
+        "2026-W01-1T00:00:00Z",
+        "x" * 10_000,
+    ],
+)
 def test_a_time_that_is_none_is_left_out(time):
     found = told_condition({"status": {"conditions": [{**READY, "lastTransitionTime": time}]}}, "Ready")
     assert (found.status, found.last_transition_time) == ("True", None)
+
+
+@pytest.mark.parametrize("time", [TIME, "2026-01-01T00:00:00.123456789Z", "2026-01-01T01:30:00+01:30"])
+def test_a_time_that_the_api_takes_stays(time):
+    found = told_condition({"status": {"conditions": [{**READY, "lastTransitionTime": time}]}}, "Ready")
+    assert found.last_transition_time == time
 
 
 @given(found=changed(STATUS) | ANYTHING)

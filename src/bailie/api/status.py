@@ -4,6 +4,7 @@ Read with every kind; written by the operator and the scheduler, which pass the 
 CamelCase token for programs, `message` a text for people.
 """
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Annotated, Any, Literal
@@ -18,6 +19,8 @@ MOST_OF_OTHERS = 50
 _SELDON_CORES = frozenset({"DataflowEngineReady", "HodometerReady", "ModelGatewayReady", "StatefulSetReady"})
 """Conditions that only Seldon Core's controllers write: a status that Bailie writes does not keep them, for
 nobody would correct them."""
+_TIME = re.compile(r"[0-9]{4}(-[0-9]{2}){2}T[0-9]{2}(:[0-9]{2}){2}(\.[0-9]{1,9})?(Z|[+-][0-9]{2}:[0-9]{2})")
+"""A time of RFC 3339. Python reads other forms, too: of weeks, for example, or without seconds."""
 
 
 class Condition(LooseStatus):
@@ -63,7 +66,7 @@ def _readable(stated: object) -> tuple[Condition, ...]:
 def _is_time(text: str) -> bool:
     """Says whether a text is a time as RFC 3339 writes one, which the API takes."""
     try:
-        return "T" in text and datetime.fromisoformat(text).tzinfo is not None
+        return _TIME.fullmatch(text) is not None and bool(datetime.fromisoformat(text))
     except ValueError:
         return False
 

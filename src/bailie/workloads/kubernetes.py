@@ -189,6 +189,7 @@ class KubernetesWorkloads:
             return present
         if present is not None and _must_be_made_anew(present, manifest):
             await self._delete(present)
+            present = None
         await self._apply(manifest, present, known)
         return None
 
