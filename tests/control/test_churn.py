@@ -89,7 +89,7 @@ class World(Pass):
         self.engine.measure(
             {name: Sample(at=self.time, seconds=2.0, in_flight=1, ended=5, busy=1.0) for name in names}
         )
-        self.engine.note_used(names)
+        self.engine.note_used(self.now(), names)
         self.step(1.0)
         self.agents.report(names[3], "another", 2, EVICTED, replica=self.replicas[0])
         self.agents.change(self.replicas[1], draining=True)

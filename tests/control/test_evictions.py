@@ -7,6 +7,7 @@ from tests.support.fleet import EVICTED, EVICTING, FIRST, LOADED
 from tests.support.passes import Pass
 
 from bailie.control.acknowledgements import DRAIN_SECONDS, GIVE_UP_SECONDS
+from bailie.control.commands import USED_SECONDS
 from bailie.control.fleet import ASSUMED_SECONDS
 from bailie.lifecycle.version import VersionState
 from bailie.placement import ReplicaId
@@ -219,7 +220,7 @@ def test_overcommit_ends_and_a_model_larger_than_the_server_is_refused(world):
 def test_an_agent_whose_memory_is_not_short_is_told_of_uses_before_its_next_load(world):
     """Of many Models at once the first ones may fill the memory: what was used must not leave for them."""
     world.served(memory="10Mi")
-    world.engine.note_used(["iris"])
+    world.engine.note_used(world.now(), ["iris"])
     assert world.agents.used == []
     world.model("b", memory="1Gi")
     world.model("c", memory="10Mi")
@@ -230,10 +231,27 @@ def test_an_agent_whose_memory_is_not_short_is_told_of_uses_before_its_next_load
     assert len(world.agents.used) == 1, "each look at the uses is told once"
 
 
+def test_an_agent_is_told_before_its_next_load_what_every_envoy_was_asked_for_just_now(world):
+    for name in ("early", "iris", "rose"):
+        world.model(name, memory="10Mi")
+    world.step()
+    for name in ("early", "iris", "rose"):
+        world.agents.report(name, world.engine.result.wanted[name].identity, 1, LOADED)
+    world.step()
+    world.engine.note_used(world.now(), ["early"])
+    world.step(USED_SECONDS)
+    for name in ("iris", "rose"):
+        world.engine.note_used(world.now(), [name])
+        world.step(1.0)
+    world.model("b", memory="10Mi")
+    world.step()
+    assert world.agents.used == [("mlserver-0", ["iris_1", "rose_1"])]
+
+
 def test_uses_are_told_to_agents_whose_memory_gets_short(world):
     def told():
         world.agents.used.clear()
-        world.engine.note_used(["iris", "b", "unknown"])
+        world.engine.note_used(world.now(), ["iris", "b", "unknown"])
         return world.agents.used
 
     world.served(memory="500Mi")

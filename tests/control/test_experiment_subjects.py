@@ -317,7 +317,7 @@ def test_uses_are_told_for_the_candidates_behind_a_name(world):
     settled(world)
     world.agents.crowd()
     world.step()
-    world.engine.note_used(["iris"])
+    world.engine.note_used(world.now(), ["iris"])
     assert world.agents.used == [("mlserver-0", ["iris_1", "rose_1"])]
 
 

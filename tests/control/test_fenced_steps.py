@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import pytest
 from tests.control import test_pipeline_versions
 from tests.support.fleet import EVICTED, EVICTING, LOADED
@@ -467,3 +469,20 @@ def test_all_other_models_are_waited_for(servers):
     servers.step()
     assert servers.engine.result.waiting.servers == {"good": ("good",)}
     assert servers.told() == [("wait", "Model", "bad")]
+
+
+def test_a_sleep_that_a_new_leader_could_not_take_over_is_taken_over_later(servers):
+    asleep_by_server(servers)
+    servers.leave()
+    servers.step()
+    now = datetime.fromtimestamp(servers.now().wall, UTC).isoformat()
+    for name in ("on-bad", "on-good"):
+        servers.models[name]["status"] = servers.engine.result.facts[name].status(1, (), now)
+    servers.engine = servers.new_engine()
+    servers.sabotage(servers.engine._models, "numbers", "of", "on-bad")
+    servers.step()
+    sleeping = servers.engine._sleep.sleeping.sleeps
+    assert set(sleeping) == {"on-good"}
+    servers.heal()
+    servers.step()
+    assert set(sleeping) == {"on-good", "on-bad"}

@@ -111,7 +111,7 @@ def test_its_uses_are_told_to_the_agents_of_the_copies_behind_it(world):
     world.step()
     world.agents.crowd()
     world.step()
-    world.engine.note_used(["flower.alias", "flower", "iris.alias"])
+    world.engine.note_used(world.now(), ["flower.alias", "flower", "iris.alias"])
     assert world.agents.used == [("mlserver-0", ["iris_1"])]
 
 

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 TRIES = 2
 """How often the load of a model may fail in a row before a draining replica ends all the same."""
+USED_SECONDS = 5.0
+"""How long a version counts as asked for just now. Each Envoy reports its requests every two seconds."""
 
 
 class AgentCommands:
@@ -54,10 +56,12 @@ class AgentCommands:
         self._unsent: dict[str, tuple[VersionPlace, ...]] = {}
         self._leaving: dict[str, list[CopyId]] = {}
         self._evicting: dict[str, list[CopyId]] = {}
-        self._used: dict[ReplicaId, set[str]] = {}
+        self._used: dict[ReplicaId, dict[str, float]] = {}
+        """When the versions on each replica were last asked for, of which its agent was not told yet."""
 
-    def load(self, dirty: list[str]) -> Generator[None, None, None]:
+    def load(self, now: float, dirty: list[str]) -> Generator[None, None, None]:
         """Sends the loads that are planned and not there, but for those that back off after a failure."""
+        self._forget_uses(now)
         for names in batches(dirty):
             for name in names:
                 with self._fence.alone("loads", MODEL.kind, name):
@@ -82,7 +86,7 @@ class AgentCommands:
         )
         needed = self._planner.plan().assignments[load.version].demand.memory_bytes
         if used := self._used.pop(load.replica, None):  # before the load, which may be short of memory
-            self._agents.note_used(load.replica, used)
+            self._agents.note_used(load.replica, used.keys())
         if self._fleet.load(load.replica, command, memory_bytes=needed):
             said = {"model": load.version.model, "number": command.number, "replica": str(load.replica)}
             self._notify(Notice("load sent", said))
@@ -176,12 +180,22 @@ class AgentCommands:
             said = {"replica": str(replica), "idle": sorted(idle), "awaited": sorted(awaited)}
             self._notify(Notice("memory orders sent", said))
 
-    def note_used(self, names: Iterable[str]) -> None:
+    def note_used(self, now: float, names: Iterable[str]) -> None:
         """Tells the agents whose memory gets short which of their copies were asked for just now; `names` are
-        those of routes. The other agents are told before their next load: of many at once the first ones may
-        fill the memory."""
-        self._used = {}
+        those of routes, as one of the Envoys reports them.
+
+        The other agents are told before their next load: of many at once the first ones may fill the memory.
+        """
+        self._forget_uses(now)
         for copy in (copy for name in names for copy in self._routes.asked(name)):
-            self._used.setdefault(copy.replica, set()).add(copy.name)
+            self._used.setdefault(copy.replica, {})[copy.name] = now
         for replica in self._used.keys() & self._fleet.crowded:
-            self._agents.note_used(replica, self._used.pop(replica))
+            self._agents.note_used(replica, self._used.pop(replica).keys())
+
+    def _forget_uses(self, now: float) -> None:
+        """Drops the uses that are no longer of just now."""
+        kept = {
+            replica: {name: at for name, at in used.items() if now - at < USED_SECONDS}
+            for replica, used in self._used.items()
+        }
+        self._used = {replica: used for replica, used in kept.items() if used}

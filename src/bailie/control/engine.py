@@ -162,7 +162,7 @@ class Engine:
         self._judge(now)
         yield from self._plan(now)
         # Before routes: a copy whose load is sent now is no failure any more, and the status says so.
-        yield from self._commands.load(self._names())
+        yield from self._commands.load(now.monotonic, self._names())
         self._dirty |= _models(self._fleet.touched)
         # Before unloads and evictions: both ask which table the copy was left by, maybe this one.
         yield from self._route()
@@ -259,9 +259,9 @@ class Engine:
                 yield
         self._routes.publish(changes, self._fleet)
 
-    def note_used(self, names: Iterable[str]) -> None:
+    def note_used(self, now: Now, names: Iterable[str]) -> None:
         """Tells the agents whose memory gets short which routes were asked for just now, by their names."""
-        self._commands.note_used(names)
+        self._commands.note_used(now.monotonic, names)
 
     def _report(self) -> None:
         looked_at, self._dirty = frozenset(self._dirty), {Subject(*each) for each in self._fence.failing}

@@ -123,8 +123,8 @@ class SleepingServers:
 
     def _take_over(self, rules: Mapping[str, SleepRule], sight: Sight) -> None:
         """Takes over the Models that sleep by their statuses, as a leader before has left them."""
-        new, self._known = sight.wanted.keys() - self._known, set(sight.wanted)
-        for name in new:
+        self._known &= sight.wanted.keys()
+        for name in sight.wanted.keys() - self._known:
             with self.fence.alone("sleep", MODEL.kind, name):
                 wanted = sight.wanted[name]
                 before = wanted.slept
@@ -133,6 +133,7 @@ class SleepingServers:
                     found = _sleep(wanted, before.server, sight, self._asked, since=before.since)
                     found.asked_from = before.since - SLACK_SECONDS
                     self.sleeps[name] = found
+                self._known.add(name)
 
     def _wake(self, now: float, rules: Mapping[str, SleepRule], sight: Sight) -> None:
         """Wakes the Models that are asked for, or may not sleep; forgets the sleeps that are over."""

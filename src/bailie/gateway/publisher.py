@@ -149,7 +149,7 @@ class Gateway:
         self._tell_acknowledged.add(callback)
 
     def on_used(self, callback: Callable[[Collection[str]], None]) -> None:
-        """Calls `callback` with the names of routes that were asked for, seconds late."""
+        """Calls `callback` with the names of routes that were asked for, whenever an Envoy reports some."""
         self._tell_used.add(callback)
 
     async def take_report(self, report: EnvoyReport) -> None:

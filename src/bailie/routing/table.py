@@ -254,7 +254,7 @@ class Publisher(Protocol):
         ...
 
     def on_used(self, callback: Callable[[Collection[str]], None]) -> None:
-        """Calls `callback` every few seconds with the names that were asked for since the last call."""
+        """Calls `callback` with the names of routes that were asked for, when a data plane reports some."""
         ...
 
     def requests(self, models: Iterable[str]) -> Mapping[str, RecentRequests]:

@@ -172,7 +172,7 @@ class NamespaceScheduler:
         reports = (writer.take, self._trace, self._name_models, *(each.take for each in counts))
         loop = SchedulingLoop(traced.of(engine) if traced else engine, _now, reports=reports)
         publisher.on_acknowledged(lambda _: loop.wake())
-        publisher.on_used(engine.note_used)
+        publisher.on_used(lambda names: engine.note_used(_now(), names))
         ends = [
             self.agents.subscribe(loop.wake),
             *(
