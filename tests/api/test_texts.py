@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bailie.api.texts import abridged, quoted, shown
+from bailie.api.texts import abridged, in_quotes, shown
 
 
 @given(st.text(max_size=300), st.integers(1, 250))
@@ -39,7 +39,7 @@ def test_no_words_are_made_for_the_items_that_are_only_counted():
 
     def words(item: str) -> str:
         told.append(item)
-        return quoted(item)
+        return in_quotes(item)
 
     assert abridged([str(number) for number in range(100_000)], 2, words=words) == '"0", "1" and 99998 more'
     assert told == ["0", "1"]

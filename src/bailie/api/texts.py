@@ -35,7 +35,7 @@ def abridged(
     return first if rest <= 0 else f"{first}{' ' if between == ', ' else between}and {rest} more"
 
 
-def quoted(text: str) -> str:
+def in_quotes(text: str) -> str:
     """Returns a stranger's text as `shown`, in quotation marks."""
     return f'"{shown(text)}"'
 

@@ -41,7 +41,7 @@ class ObjectFence:
         self._notify = notify
         self._told: dict[tuple[object, ...], None] = {}
         self._tracebacks = MOST_TRACEBACKS
-        """Those that are left for this pass."""
+        """Tracebacks that this pass may still tell."""
         self._failing: dict[tuple[str, str], set[str]] = {}
         """The names of the objects at which a step raised in this pass, by step and kind."""
         self._again: Mapping[tuple[str, str], set[str]] = {}

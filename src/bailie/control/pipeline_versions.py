@@ -16,7 +16,7 @@ from bailie.api.model import Model
 from bailie.api.pipeline import Pipeline
 from bailie.api.problems import Problem
 from bailie.api.resource import NO_EFFECT, no_effect
-from bailie.api.texts import abridged, quoted
+from bailie.api.texts import abridged, in_quotes
 from bailie.control.subjects import put
 from bailie.control.wanted_models import of_metadata, unread_model
 from bailie.dataflow import Compiled, compile_pipeline, cycles_between
@@ -91,7 +91,7 @@ class PipelineVersions:
         if way := self._cycles.get(name):
             yield Problem("spec.input", "Invalid", way)
         if absent := [each for each in self._reads[name] if each not in present]:
-            named = abridged(absent, _SHOWN, words=quoted)
+            named = abridged(absent, _SHOWN, words=in_quotes)
             text = f"there is no Pipeline {named}: no data comes from there until there is one"
             yield no_effect("spec.input", text)
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from bailie.api.texts import abridged, quoted
+from bailie.api.texts import abridged, in_quotes
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -33,7 +33,7 @@ def being_deleted(kind: str, finalizers: Collection[str]) -> str:
     text = f"the {kind} is being deleted"
     if not finalizers:
         return text
-    named = abridged(finalizers, 3, words=quoted)
+    named = abridged(finalizers, 3, words=in_quotes)
     return f"{text}, and stays until metadata.finalizers is without {named}: whoever set that takes it off"
 
 
