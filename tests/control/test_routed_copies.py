@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from hypothesis import given
+from hypothesis import strategies as st
+
 from bailie.control.acknowledgements import Departure
 from bailie.control.fleet import CopyId
 from bailie.control.routed_copies import RoutedCopies
@@ -45,3 +48,22 @@ def test_a_copy_that_is_led_to_again_is_not_left():
     assert routed.left == {SECOND: at(1)}
     routed.forget(lambda copy, departure: (copy, departure) != (SECOND, at(1)))
     assert routed.left == {}
+
+
+@given(
+    st.lists(
+        st.tuples(st.sampled_from(["lead", "leave", "forget"]), st.sets(st.sampled_from([FIRST, SECOND])))
+    )
+)
+def test_the_copies_on_a_replica_are_those_that_routes_lead_to_or_have_left(steps):
+    routed = RoutedCopies()
+    for number, (step, copies) in enumerate(steps):
+        if step == "forget":
+            routed.forget(lambda copy, _, gone=copies: copy not in gone)
+        elif step == "leave":
+            routed.leave(copies, at(number))
+        else:
+            routed.lead((MODEL, OTHER)[number % 2], sorted(copies), at(number))
+        for each in (FIRST, SECOND):
+            assert list(routed.on(each.replica)) == [each] * (each in routed or each in routed.left)
+        assert all(routed._here.values())

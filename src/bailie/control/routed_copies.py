@@ -9,12 +9,15 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
+from bailie.control.subjects import take_out
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator
 
     from bailie.control.acknowledgements import Departure
     from bailie.control.fleet import CopyId
     from bailie.control.subjects import Subject
+    from bailie.placement import ReplicaId
 
 
 class RoutedCopies:
@@ -26,6 +29,8 @@ class RoutedCopies:
     def __init__(self) -> None:
         self._revisions: dict[Subject, dict[CopyId, int]] = {}
         self._subjects: dict[CopyId, set[Subject]] = defaultdict(set)
+        self._here: dict[ReplicaId, set[CopyId]] = defaultdict(set)
+        """The copies that routes lead to, or have led to, on each replica."""
         self.left: dict[CopyId, Departure] = {}
 
     def lead(self, subject: Subject, copies: Collection[CopyId], now: Departure) -> bool:
@@ -41,6 +46,7 @@ class RoutedCopies:
                 self.left[gone] = now
         for each in copies:
             self._subjects[each].add(subject)
+            self._here[each.replica].add(each)
             self.left.pop(each, None)
         if copies:
             self._revisions[subject] = {each: before.get(each, now.revision) for each in copies}
@@ -51,11 +57,19 @@ class RoutedCopies:
     def leave(self, copies: Iterable[CopyId], now: Departure) -> None:
         """Notes that no route leads to these copies from the revision of `now` on."""
         for each in copies:
+            self._here[each.replica].add(each)
             self.left[each] = now
 
     def forget(self, keep: Callable[[CopyId, Departure], bool]) -> None:
         """Forgets the departures for which `keep` is false."""
-        self.left = {each: departure for each, departure in self.left.items() if keep(each, departure)}
+        for copy in [each for each, departure in self.left.items() if not keep(each, departure)]:
+            del self.left[copy]
+            if copy not in self:
+                take_out(self._here, copy.replica, copy)
+
+    def on(self, replica: ReplicaId) -> Iterator[CopyId]:
+        """Yields the copies on the replica to which a route leads, or which are in `left`."""
+        yield from self._here.get(replica, ())
 
     def of(self, subject: Subject) -> Iterator[tuple[CopyId, int]]:
         """Yields the copies of the subject's route, each with the revision that led there first."""

@@ -262,8 +262,9 @@ class Routes:
         if copy in self._direct:
             return False
         # A copy that no route of this term led to directly may be in a table of the leader before.
-        departure = self._direct.left.setdefault(copy, self._departure)
-        return self._acknowledgements.is_left_everywhere(departure)
+        if copy not in self._direct.left:
+            self._direct.leave([copy], self._departure)
+        return self._acknowledgements.is_left_everywhere(self._direct.left[copy])
 
     def may_unload(self, copy: ModelCopy) -> bool:
         """Says whether no request goes to the copy any more, or the wait for that is over."""
@@ -276,7 +277,7 @@ class Routes:
 
     def leading_to(self, replica: ReplicaId) -> frozenset[str]:
         """Returns the Models whose copies on the replica are in a route, of whatever subject."""
-        return frozenset(copy.version.model for _, copy, _ in self._asked.pairs() if copy.replica == replica)
+        return frozenset(copy.version.model for copy in self._asked.on(replica) if copy in self._asked)
 
     def asked(self, name: str) -> frozenset[CopyId]:
         """Returns the copies that may get the requests of those who ask for the name."""
@@ -285,7 +286,8 @@ class Routes:
 
     def is_left(self, replica: ReplicaId) -> bool:
         """Says whether only the present routes lead to the replica, or the wait for that is over."""
-        departures = [each for copy, each in self._asked.left.items() if copy.replica == replica]
+        left = self._asked.left
+        departures = [left[copy] for copy in self._asked.on(replica) if copy in left]
         return all(map(self._acknowledgements.may_end, (*departures, self._before_us)))
 
     @property

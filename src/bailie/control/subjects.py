@@ -178,8 +178,8 @@ def batches(names: list[str]) -> Iterator[list[str]]:
     return (names[start : start + SLICE] for start in range(0, len(names), SLICE))
 
 
-def take_out(index: dict[_K, set[str]], key: _K, name: str) -> None:
-    """Takes a name out of an index, and with the last name its key."""
-    index[key].discard(name)
+def take_out(index: dict[_K, set[_V]], key: _K, value: _V) -> None:
+    """Takes a value out of an index, and with the last value its key."""
+    index[key].discard(value)
     if not index[key]:
         del index[key]
