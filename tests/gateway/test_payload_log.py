@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 from contextlib import AsyncExitStack
 from dataclasses import replace
@@ -11,7 +12,7 @@ import psutil
 import pytest
 import pytest_asyncio
 from tests.support import plain_http
-from tests.support.dataplane import backend, control_plane, envoy, opened, plain, took, until
+from tests.support.dataplane import TOKEN, backend, control_plane, envoy, opened, plain, took, until
 from tests.support.ports import free_port
 
 from bailie._gen import inference_pb2 as pb
@@ -217,7 +218,6 @@ async def test_what_is_no_inference_or_of_another_model_is_not_sent(world, sink)
     mesh, one, *_ = world
     await mesh.http.get("/v2/models/iris")
     await mesh.http.get("/v2/models/iris/ready")
-    await mesh.http.post(PATH.format("iris"), json={}, headers={"ce-type": REQUEST})
     silent = await mesh.http.post(PATH.format("silent"), json={})
     assert "seldon-logging" not in silent.headers
     mixed = {"seldon-model": "mixed.experiment", "x-seldon-route": ":silent_3:"}
@@ -233,6 +233,73 @@ async def test_what_is_no_inference_or_of_another_model_is_not_sent(world, sink)
     finally:
         one.status = 200
     assert (await events(sink, 2))[RESPONSE][0]["ce-status"] == "500"
+
+
+@pytest.mark.asyncio(loop_scope="module")
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"ce-type": REQUEST},
+        {"ce-type": RESPONSE, "ce-specversion": "1.0", "ce-source": "/namespaces/ns/models/iris"},
+        {"ce-bailievia": ""},
+        {"ce-bailievia": "-"},
+        {"ce-bailievia": payload_log.mark("another namespace's token")},
+        {"ce-bailievia": "0123456789abcdef-" * 20},
+    ],
+)
+async def test_no_header_of_a_caller_keeps_a_request_out(world, sink, said):
+    mesh, *_ = world
+    await mesh.http.post(PATH.format("iris"), json={}, headers=said)
+    assert set(await events(sink, 2)) == {REQUEST, RESPONSE}
+
+
+@pytest.mark.asyncio(loop_scope="module")
+async def test_an_event_makes_no_event_of_its_own_also_on_its_way_through_other_namespaces(world, sink):
+    mesh, *_ = world
+    await mesh.http.post(PATH.format("iris"), json={})
+    found = await events(sink, 2)
+    for headers, body in found.values():
+        sink.seen.clear()
+        event = {name: value for name, value in headers.items() if name.startswith("ce-")}
+        await mesh.http.post(PATH.format("iris"), content=body, headers=event)
+        others = "-".join([payload_log.mark("another"), event["ce-bailievia"]])
+        await mesh.http.post(PATH.format("iris"), content=body, headers={**event, "ce-bailievia": others})
+        assert await events(sink, 0) == {}
+
+
+@pytest.mark.asyncio(loop_scope="module")
+async def test_the_marks_of_other_namespaces_go_on(world, sink):
+    mesh, *_ = world
+    other = payload_log.mark("another")
+    await mesh.http.post(PATH.format("iris"), json={}, headers={"ce-bailievia": other})
+    own = payload_log.mark(TOKEN)
+    assert {said["ce-bailievia"] for said, _ in (await events(sink, 2)).values()} == {f"{own}-{other}"}
+    sink.seen.clear()
+    await mesh.http.post(PATH.format("iris"), json={}, headers={"ce-bailievia": "what\tever"})
+    assert {said["ce-bailievia"] for said, _ in (await events(sink, 2)).values()} == {f"{own}-"}
+
+
+@pytest.mark.asyncio(loop_scope="module")
+@pytest.mark.parametrize(
+    ("said", "name", "sent"),
+    [
+        (b"application/json; charset=utf-8", "content-type", "application/json; charset=utf-8"),
+        (b"application/json; charset", "content-type", "application/json"),
+        (b'text/plain;a="b', "content-type", "text/plain"),
+        (b"nonsense", "content-type", "application/octet-stream"),
+        (b"\xff/\xfe", "content-type", "application/octet-stream"),
+        (b"a/b/c", "content-type", "a/b"),
+        (b'a"b%c\xff d', "ce-id", "a-b-c--d"),
+        (b"", "ce-id", None),
+    ],
+)
+async def test_what_a_caller_says_has_no_sink_refuse_the_event(world, sink, said, name, sent):
+    """Sinks refuse events without an id, or with a type that is none."""
+    mesh, *_ = world
+    header = {"content-type": b"content-type", "ce-id": b"x-request-id"}[name]
+    await mesh.http.post(PATH.format("iris"), content=b"{}", headers=[(header, said)])
+    told = (await events(sink, 2))[REQUEST][0][name]
+    assert told == sent if sent else re.fullmatch("[0-9a-f-]{36}", told)
 
 
 @pytest.mark.asyncio(loop_scope="module")

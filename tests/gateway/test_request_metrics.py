@@ -98,6 +98,44 @@ async def test_each_request_is_counted_once_by_model_version_replica_protocol_an
     assert await counted(mesh, model="", code="NotFound") == 1
 
 
+INFERENCES = (
+    "infer",
+    "infer/",
+    "infer?a=b",
+    "infer?/ready",
+    "versions/1/infer",
+    "infer_stream?x",
+    "generate",
+)
+OTHERS = (
+    "ready?/infer",
+    "ready?a=/infer",
+    "ready?/infer/",
+    "ready?x=/generate?y",
+    "ready?/completions",
+    "x/ready?/infer",
+)
+
+
+async def test_a_query_neither_makes_an_inference_nor_hides_one(world):
+    gateway, mesh, one, two = world
+    await took(gateway, table(one, two))
+    for path in (*OTHERS, *INFERENCES):
+        await mesh.http.post(f"/v2/models/iris/{path}", content=b"{}")
+    await mesh.http.post("/v2/models/iris/infer", content=b"{}", headers={"x-seldon-route": ":iris_1:"})
+    await until(lambda: _is(mesh, len(INFERENCES) + 1), "the inferences are counted")
+    one.held = asyncio.Event()
+    async with asyncio.TaskGroup() as group:
+        for path in OTHERS:
+            group.create_task(mesh.http.post(f"/v2/models/iris/{path}", content=b"{}"))
+        calls = one.calls
+        await until(lambda: one.calls == calls + len(OTHERS), "all are under way")
+        assert await counted(mesh, IN_FLIGHT, model="iris") == 0
+        one.held.set()
+    one.held = None
+    assert await _is(mesh, len(INFERENCES) + 1)
+
+
 async def _is(mesh, number, **labels):
     return await counted(mesh, **labels) == number
 

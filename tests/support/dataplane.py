@@ -22,7 +22,7 @@ from tests.support.waiting import DEADLINE
 
 from bailie._gen import inference_pb2 as pb
 from bailie._gen import inference_pb2_grpc as pb_grpc
-from bailie.gateway import ads, descriptors
+from bailie.gateway import ads, descriptors, payload_log
 from bailie.gateway.bootstrap import ADMIN_SOCKET, EnvoySettings
 from bailie.gateway.envoy import command, write_bootstrap
 from bailie.gateway.listener import Address
@@ -230,10 +230,11 @@ class Mesh:
 
 
 @contextmanager
-def process_of(arguments: list[str], log: Path):
+def process_of(arguments: list[str], log: Path, **variables: str):
     """Runs a process in the folder of `log`, where its output goes, until the block ends."""
     with log.open("wb") as output:
-        process = subprocess.Popen(arguments, stdout=output, stderr=output, cwd=log.parent)
+        set_variables = ["env", *(f"{name}={value}" for name, value in variables.items())]
+        process = subprocess.Popen([*set_variables, *arguments], stdout=output, stderr=output, cwd=log.parent)
     try:
         yield process
     finally:
@@ -274,7 +275,8 @@ async def envoy(
     write_bootstrap(settings, path)
     if change:
         path.write_text(json.dumps(json.loads(path.read_text()) | change))
-    with process_of(command(path, concurrency=1), log) as process:
+    mark = {payload_log.MARK: payload_log.mark(token)}
+    with process_of(command(path, concurrency=1), log, **mark) as process:
         async with (
             plain_http.async_client(base_url=f"http://{address}:{port}", timeout=60) as http,
             grpc.aio.insecure_channel(f"{address}:{port}", options=NO_LIMIT) as channel,

@@ -15,7 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
-from bailie.gateway import endpoint_files
+from bailie.gateway import endpoint_files, payload_log
 from bailie.gateway.access_log import FILE_BYTES, FLUSH_MILLISECONDS
 from bailie.gateway.bootstrap import ADMIN_SOCKET, EnvoySettings, envoy_bootstrap
 from bailie.gateway.listener import Address
@@ -101,6 +101,7 @@ def run(folder: Path, given: StarterSettings) -> NoReturn:
     arguments = command(path, concurrency=given.workers, log_level=log_level)
     os.chdir(folder)
     bound_files()
+    os.putenv(payload_log.MARK, payload_log.mark(settings.token))
     os.execv(arguments[0], arguments)  # noqa: S606 - the point of this process
 
 

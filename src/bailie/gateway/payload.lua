@@ -17,6 +17,9 @@ local INFERENCE = {
 }
 local EVENT = "io.seldon.serving.inference."
 local METADATA = "bailie.payload"
+local VIA = "ce-bailievia" -- the marks of the namespaces through which an event has come, this one's first
+local MARK = os.getenv("BAILIE_PAYLOAD_MARK") or "" -- that of this namespace, which callers do not know
+local MAX_VIA = 256
 
 -- Of both bounds one Model gets at most as much as it leaves to the others.
 local held, held_by, second, sent, sent_by = 0, {}, 0, 0, {}
@@ -97,15 +100,29 @@ local function unframed(kind, body)
   return "application/x-protobuf", string.sub(body, 6)
 end
 
--- Events in other modes have their attributes in the body: a caller would write events of whatever Model.
+-- Events in other modes have their attributes in the body: a caller would write events of whatever Model. A type that is
+-- none would have sinks refuse the event, and so would what is no parameter.
 local function safe_kind(kind)
-  local is_event = string.find(string.lower(kind), "application/cloudevents", 1, true) ~= nil
-  return (is_event or kind == "") and "application/octet-stream" or kind
+  local plain, more = string.match(kind, "^(%w[%w!#$&^_.+-]*/%w[%w!#$&^_.+-]*)%s*(.*)$")
+  if plain == nil or string.find(string.lower(kind), "application/cloudevents", 1, true) ~= nil then
+    return "application/octet-stream"
+  end
+  local parameters = string.gsub(more, ";%s*[%w_-]+=[%w!#$&^_.+-]+%s*", "")
+  return parameters == "" and kind or plain
+end
+
+-- What a caller sent as the request's id, as the id of an event may be. Envoy has given one to a request without it.
+local function safe_id(id) return (string.gsub(string.sub(id, 1, 128), "[^!#-$&-~]", "-")) end
+
+-- Returns the marks of a request that is itself an event.
+local function marks(headers)
+  local found = string.sub(headers:get(VIA) or "", 1, MAX_VIA)
+  return string.find(found, "[^%x-]") == nil and found or ""
 end
 
 local function header(headers, name) return string.sub(headers:get(name) or "", 1, 256) end
 
-local function event(handle, headers, context, what, id)
+local function event(handle, headers, context, what, id, via)
   local kind, status = header(headers, "content-type"), headers:get(":status")
   local sizes = { encoding = header(headers, "content-encoding"), json = header(headers, "inference-header-content-length") }
   if sizes.json == "" then sizes.json = header(headers, "inference-content-length") end
@@ -121,6 +138,7 @@ local function event(handle, headers, context, what, id)
     ["ce-namespace"] = NAMESPACE, ["ce-inferenceservicename"] = context.model, ["ce-modelid"] = context.version,
     ["ce-endpoint"] = "default", ["ce-bodybytes"] = tostring(size),
   }
+  if MARK ~= "" then found[VIA] = string.sub(MARK .. "-" .. via, 1, MAX_VIA) end
   if status ~= nil then found["ce-status"] = status end
   if grpc_status ~= nil then found["ce-grpcstatus"] = grpc_status end
   if cut ~= nil then found["ce-bodycut"] = cut end
@@ -157,17 +175,21 @@ function envoy_on_request(handle)
   local headers = handle:headers()
   local context = read_context(handle)
   if context == nil or not is_inference(headers) then return end
-  -- A sink that is a model itself gets events, which are no requests of their own.
-  if string.sub(headers:get("ce-type") or "", 1, #EVENT) == EVENT then return end
+  -- A sink that is a model itself gets events, which are no requests of their own. Callers may send any header, but
+  -- none of them knows the mark.
+  local via = marks(headers)
+  if MARK ~= "" and string.find(via, MARK, 1, true) ~= nil then return end
   if context.percent < 100 and math.random(100) > context.percent then return end
-  local id = string.sub(headers:get("x-request-id") or "", 1, 128)
-  handle:streamInfo():dynamicMetadata():set(METADATA, "id", id)
-  if context.mode ~= "response" then event(handle, headers, context, "request", id) end
+  local id, chosen = safe_id(headers:get("x-request-id") or ""), handle:streamInfo():dynamicMetadata()
+  chosen:set(METADATA, "id", id)
+  chosen:set(METADATA, "via", via)
+  if context.mode ~= "response" then event(handle, headers, context, "request", id, via) end
 end
 
 function envoy_on_response(handle)
   local chosen = handle:streamInfo():dynamicMetadata():get(METADATA)
   if chosen == nil then return end
   local context = read_context(handle)
-  if context ~= nil and context.mode ~= "request" then event(handle, handle:headers(), context, "response", chosen.id) end
+  if context == nil or context.mode == "request" then return end
+  event(handle, handle:headers(), context, "response", chosen.id, chosen.via)
 end

@@ -5,10 +5,14 @@ makes the sinks' clusters. The filter (`payload.lua`) looks at the chunks of a b
 none back. When the body has ended, it hands a copy to Envoy's own client, which nobody waits for. A sink that
 is slow or away has as many events under way as its Model's cluster allows; more are dropped, and Envoy counts
 them.
+
+An event that comes to a Model as a request makes no event of its own: it has the mark of the namespace, which
+`envoy` makes from the token and hands to the filter, so that no caller can send it.
 """
 
 from __future__ import annotations
 
+import hmac
 from typing import TYPE_CHECKING, Any
 
 from bailie.api.payload_log import LOCAL
@@ -28,7 +32,15 @@ MOST_EVENTS = 16
 LOOK_UP, LOOK_UP_AGAIN = "30s", "2s"
 """How often an Envoy asks DNS for a sink, and how soon again for an unknown one. Envoy's default, 5 s, is a
 thousand questions a second where thousands of Models have logs: all of the cluster feels that."""
+MARK = "BAILIE_PAYLOAD_MARK"
+"""The variable of Envoy's process by which the filter learns the mark of the namespace's events."""
+_MARK_DIGITS = 16
 CONTEXT = ("cluster", "authority", "path", "percent", "mode", "model", "version")
+
+
+def mark(token: str) -> str:
+    """Returns the mark of the events of the namespace with this token. All of its Envoys have the same."""
+    return hmac.digest(token.encode(), b"bailie payload log", "sha256").hex()[:_MARK_DIGITS]
 
 
 def cluster_name(log: PayloadLog) -> str:

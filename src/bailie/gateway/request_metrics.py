@@ -36,8 +36,8 @@ PINNED = "pinned"
 """Behind a version (`:iris_3:pinned`) that was not chosen by chance, but named by its caller."""
 UNARY = "/inference.GRPCInferenceService/ModelInfer"
 STREAM = "/inference.GRPCInferenceService/ModelStreamInfer"
-REST_INFERENCE = r"/(infer|infer_stream|generate|generate_stream|completions|embeddings)/*([?].*)?"
-"""The end of the paths of inference, those of OpenAI's API among them."""
+REST_INFERENCE = r"[^?#]*/(infer|infer_stream|generate|generate_stream|completions|embeddings)/*([?#].*)?"
+"""The paths of inference, those of OpenAI's API among them. A query may have any text, and makes none."""
 _FROM_END = {"command": "COMMON_DURATION", "param": "DS_RX_END:DS_TX_END:us"}
 _FROM_BEGINNING = {"command": "COMMON_DURATION", "param": "DS_RX_BEG:DS_TX_END:us"}
 OF_REQUEST = f"%COALESCE({json.dumps({'operators': [_FROM_END, _FROM_BEGINNING]})})%"
@@ -128,8 +128,7 @@ def _inferences() -> dict[str, Any]:
 
 
 def _rest_calls() -> dict[str, Any]:
-    others = {"safe_regex": {"regex": f".*{REST_INFERENCE}"}}
-    return {"or_filter": {"filters": [_of_path({"suffix": "/infer"}), _of_path(others)]}}
+    return _of_path({"safe_regex": {"regex": REST_INFERENCE}})
 
 
 def _of_path(match: dict[str, Any]) -> dict[str, Any]:
