@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import json
 from contextlib import closing
 
 import pytest
@@ -57,3 +58,33 @@ def test_a_broken_file_is_begun_anew(tmp_path):
     path.write_text("{")
     with closing(Addresses(path, networks=NETWORKS)) as addresses:
         assert addresses.address("a", "x")
+
+
+def test_pods_that_are_gone_give_their_addresses_back(tmp_path):
+    """Pods come and go, one after the other: what is kept does not grow."""
+    path = tmp_path / "a.json"
+    with closing(Addresses(path, networks=NETWORKS)) as addresses:
+        stays = addresses.address("a", "stays")
+        for number in range(500):
+            pod = ("b", f"pod-{number}")
+            assert addresses.address(*pod) != stays
+            addresses.give_back(*pod)
+        assert json.loads(path.read_text())["pods"] == {"a/stays": stays}
+
+
+def test_a_pod_that_is_made_anew_gets_its_address_again(tmp_path):
+    with closing(Addresses(tmp_path / "a.json", networks=NETWORKS)) as addresses:
+        first = addresses.address("a", "x")
+        addresses.give_back("a", "x")
+        addresses.address("a", "y")
+        assert addresses.address("a", "x") == first
+
+
+def test_pods_that_went_while_no_node_ran_give_theirs_back(tmp_path):
+    path = tmp_path / "a.json"
+    with closing(Addresses(path, networks=NETWORKS)) as addresses:
+        given = {name: addresses.address("a", name) for name in ("x", "y", "z")}
+    with closing(Addresses(path, networks=NETWORKS)) as addresses:
+        addresses.keep({("a", "x"), ("b", "y")})
+        assert json.loads(path.read_text())["pods"] == {"a/x": given["x"]}
+        assert addresses.address("a", "x") == given["x"]

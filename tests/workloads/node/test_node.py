@@ -44,6 +44,23 @@ async def test_a_pod_becomes_a_process_with_an_address(api, tmp_path):
         assert await until(lambda: node.log("p")) == f"{pod['status']['podIP']}\n"
 
 
+async def test_pods_that_are_gone_leave_no_address_behind(api, tmp_path):
+    async with running_node(api, tmp_path) as node:
+
+        def known():
+            return set(json.loads(node.settings.addresses_file.read_text())["pods"])
+
+        for name in ("stays", "p", "q"):
+            await node.create(pod_manifest(name))
+        before = await node.until_ready("p")
+        for name in ("p", "q"):
+            await node.client.delete(POD, name, NAMESPACE)
+            await node.until_gone(name)
+        await until(lambda: known() == {f"{NAMESPACE}/stays"})
+        await node.create(pod_manifest("p"))
+        assert (await node.until_ready("p"))["status"]["podIP"] == before["status"]["podIP"]
+
+
 async def test_a_crash_is_shown_with_its_last_words_and_tried_again(api, tmp_path):
     async with running_node(api, tmp_path) as node:
         await node.create(pod_manifest("p", script="echo fine; echo 'no such model' >&2; exit 3"))

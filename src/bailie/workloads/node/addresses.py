@@ -2,7 +2,8 @@
 
 Called by the node. `A` belongs to one state directory at a time on a machine (network namespace): the node
 holds it with an abstract Unix socket, which the kernel frees when the supervisor dies, however it dies.
-A pod keeps its address by namespace and name, across restarts of the pod and of the supervisor.
+A pod keeps its address by namespace and name, across restarts of its processes and of the supervisor. A pod
+that is gone gives it back; one of the same name gets the same again, unless another pod has got it meanwhile.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import structlog
 from bailie.workloads.node.files import read_json, write_atomically
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
     from pathlib import Path
 
 log = structlog.get_logger(__name__)
@@ -47,14 +48,24 @@ class Addresses:
 
     def address(self, namespace: str, name: str) -> str:
         """Returns the pod's address, always the same for the same pod name."""
-        key = f"{namespace}/{name}"
+        key = _key(namespace, name)
         if key not in self._given:
             self._given[key] = self._free(zlib.crc32(key.encode()))
-            try:
-                self._save()
-            except OSError as error:  # a full disk: the pod runs, only its next address may be another
-                log.warning("address not kept", pod=key, error=str(error))
+            self._try_to_save()
         return self._given[key]
+
+    def keep(self, pods: Collection[tuple[str, str]]) -> None:
+        """Gives back the addresses of all pods but these, which are named by namespace and name."""
+        kept = {_key(*pod) for pod in pods}
+        gone = self._given.keys() - kept
+        self._given = {key: address for key, address in self._given.items() if key in kept}
+        if gone:
+            self._try_to_save()
+
+    def give_back(self, namespace: str, name: str) -> None:
+        """Gives the address of a pod back that is gone, and whose processes have ended."""
+        if self._given.pop(_key(namespace, name), None):
+            self._try_to_save()
 
     def close(self) -> None:
         """Lets another state directory have the network."""
@@ -72,9 +83,19 @@ class Addresses:
     def _text(self, host: int) -> str:
         return f"127.{self.network}.{host >> 8}.{host & 255}"
 
+    def _try_to_save(self) -> None:
+        try:
+            self._save()
+        except OSError as error:  # a full disk: the pods run, only their next addresses may be others
+            log.warning("addresses not kept", error=str(error))
+
     def _save(self) -> None:
         content = {"network": self.network, "pods": self._given}
         write_atomically(self._path, json.dumps(content, indent=1))
+
+
+def _key(namespace: str, name: str) -> str:
+    return f"{namespace}/{name}"
 
 
 def _claim(preferred: int | None, networks: list[int]) -> tuple[int, socket.socket]:

@@ -103,6 +103,7 @@ class Node:
     def _begin(self) -> None:
         """Adopts the wanted processes, kills the others, starts the missing ones, and follows changes from
         here on."""
+        self._addresses.keep(self._pods.store.keys())
         survivors = self._adoptable(self._tools.records.survivors())
         killed = kill_orphans(self._settings.state_dir, survivors.keys())
         log.info("node started", adopted=len(survivors), killed=len(killed), pods=len(self._pods.store))
@@ -144,8 +145,8 @@ class Node:
         if worker and (pod is None or pod["metadata"]["uid"] != worker.uid):
             worker.end(Ending.GONE, _FORCED_GRACE)
         if pod is None:
-            return
-        if worker is None or worker.uid != pod["metadata"]["uid"]:
+            self._give_address_back(key)
+        elif worker is None or worker.uid != pod["metadata"]["uid"]:
             self._start(pod, {})
         elif pod["metadata"].get("deletionTimestamp"):
             grace = pod["metadata"].get("deletionGracePeriodSeconds")
@@ -171,6 +172,13 @@ class Node:
             self._begin_again(key, worker.uid)
         if self._workers.get(key) is worker:
             del self._workers[key]
+            self._give_address_back(key)
+
+    def _give_address_back(self, key: tuple[str, str]) -> None:
+        """Gives the address back of a pod that is gone with all of its processes: both may be the last to
+        go."""
+        if key not in self._pods.store and key not in self._workers:
+            self._addresses.give_back(*key)
 
     def _begin_again(self, key: tuple[str, str], uid: str) -> None:
         """Replaces a worker that failed by a bug; the new worker takes over the processes of the old one."""
