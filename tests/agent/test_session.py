@@ -7,8 +7,9 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.agent.scheduler import SchedulerStandIn
+from tests.agent.scheduler import WAIT_SECONDS, SchedulerStandIn
 from tests.support.mlserver import free_port
+from tests.support.timelapse import TimelapseLoop
 from tests.support.waiting import until
 
 from bailie._gen import agent_pb2 as pb
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from bailie.agent.models import Models
+
+FACTOR = 20
+"""Seconds of a hurried loop in one second."""
 
 
 class Commands:
@@ -162,6 +166,31 @@ async def test_a_leader_that_hangs_does_not_keep_us_from_the_next(tmp_path: Path
             standby.leads, standby.epoch = True, 2
             await standby.until(lambda: standby.connections, seconds=3.0)
             silent.set()
+
+
+class ReadsNothing(SchedulerStandIn):
+    """A leader whose process hangs, or whose machine is too busy, while its kernel and gRPC answer pings."""
+
+    async def _listen(self, requests, connection) -> None:
+        await asyncio.Event().wait()
+
+
+def test_a_leader_that_reads_nothing_does_not_keep_the_session():
+    async def session_is_begun_anew():
+        scheduler = ReadsNothing()
+        await scheduler.start()
+        async with dialling(replica(scheduler.port)) as session:
+            await scheduler.connected()
+            for number in range(64):  # more than a stream's window
+                version = report(number).version
+                session.outbox.publish(pb.ModelReport(version=version, message="x" * (100 << 10)))
+            async with asyncio.timeout(WAIT_SECONDS * FACTOR):
+                await scheduler.until(lambda: len(scheduler.connections) > 1, WAIT_SECONDS * FACTOR)
+            assert "took no message within 10 s" in session._noted["127.0.0.1"]
+        await scheduler.stop()
+
+    with asyncio.Runner(loop_factory=lambda: TimelapseLoop(FACTOR)) as runner:
+        runner.run(session_is_begun_anew())
 
 
 async def test_addresses_are_looked_up_afresh(tmp_path: Path):

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -41,6 +42,9 @@ _EAGER_PAUSE_SECONDS = 0.3
 """The longest pause while a session was open so short a time ago: a standby is about to lead."""
 _WELCOME_SECONDS = 5.0
 _DOUBT_SECONDS = 1.0
+_TAKE_SECONDS = 10.0
+"""How long the scheduler has to take a message. Its machine answers pings, also while its process reads
+nothing."""
 _CHANNEL_OPTIONS = (
     ("grpc.enable_http_proxy", 0),
     ("grpc.keepalive_time_ms", 2_000),
@@ -318,11 +322,16 @@ class SchedulerSession:
             self.models.submit(command)
 
     async def _tell(self, call: Call) -> None:
-        """Sends the news, and the status at least every few seconds."""
+        """Sends the news, and the status at least every few seconds. Raises _Lost where nobody takes them."""
         while True:
             new = await self.outbox.wait(self.settings.status_seconds)
             for message in self.outbox.take(status=not new):
-                await call.write(message)
+                sending = asyncio.timeout(_TAKE_SECONDS)
+                with suppress(TimeoutError):
+                    async with sending:
+                        await call.write(message)
+                if sending.expired():
+                    raise _Lost(f"the scheduler took no message within {_TAKE_SECONDS:.0f} s")
 
 
 def _pass_on_cancellation() -> None:
