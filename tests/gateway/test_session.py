@@ -444,3 +444,10 @@ def test_each_response_has_its_own_time_for_an_answer(session):
     acknowledge(session, first)
     assert not session.is_overdue(NOW + ANSWER_SECONDS)
     assert session.is_overdue(NOW + ANSWER_SECONDS * 1.5)
+
+
+def test_endpoints_that_an_envoy_gives_up_are_missed(session):
+    snap = snapshot("a")
+    start(session, snap)
+    session.receive(request(ENDPOINTS_URL, gone=PAIR))
+    assert not session.settle(snap)

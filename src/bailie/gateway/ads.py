@@ -61,6 +61,12 @@ STOP_GRACE = 0.2
 OPTIONS = (
     ("grpc.max_receive_message_length", 64 * 1024 * 1024),  # an Envoy comes back with all that it has
     PORT_OF_ITS_OWN,
+    # An Envoy whose machine is gone is gone after 20 s, and holds no acknowledgement up. Not much sooner: its
+    # main thread answers pings, and may take seconds for thousands of routes.
+    ("grpc.keepalive_time_ms", 5_000),
+    ("grpc.keepalive_timeout_ms", 15_000),
+    ("grpc.http2.ping_timeout_ms", 15_000),  # the one that counts: the default of a minute hides keepalive's
+    ("grpc.http2.max_pings_without_data", 0),
     # Envoy pings to notice a dead scheduler (bootstrap.py); without these gRPC calls that abuse.
     ("grpc.keepalive_permit_without_calls", 1),
     ("grpc.http2.min_ping_interval_without_data_ms", 1_000),
@@ -263,7 +269,7 @@ class Streams:
         otherwise. Ends the call of an Envoy that does not answer."""
         wake, told = asyncio.Event(), ""
         async with asyncio.TaskGroup() as tasks:
-            reader = tasks.create_task(self._read(context, session, wake, pod))
+            reader = tasks.create_task(self._read(context, session, wake, pod=pod, gateway=plane.gateway))
             closers = [
                 tasks.create_task(_wake_at(closing, wake)) for closing in (self.closing, plane.closing)
             ]
@@ -282,7 +288,9 @@ class Streams:
             await context.abort(grpc.StatusCode.DEADLINE_EXCEEDED, told)
         return None if reader.cancelled() else reader.result()
 
-    async def _read(self, context: Any, session: XdsSession, wake: asyncio.Event, pod: str) -> str | None:
+    async def _read(
+        self, context: Any, session: XdsSession, wake: asyncio.Event, *, pod: str, gateway: Gateway
+    ) -> str | None:
         allowance = Allowance(*_MESSAGES)
         try:
             while (data := await _next(context)) is not None:
@@ -291,6 +299,8 @@ class Streams:
                 if problem:
                     return problem
                 self._receive(session, request, pod)
+                # At once: an Envoy to which nothing can be sent may begin to count.
+                gateway.recount(session)
                 wake.set()
                 # The next one may come in weeks.
                 del data, request
@@ -335,7 +345,7 @@ class Streams:
                 raise TimeoutError
             if snapshot is not None:
                 session.settle(snapshot)
-                plane.gateway.recount()
+                plane.gateway.recount(session)
             await _woken(wake, session.deadline(clock()))
 
     def _ends(self, plane: EnvoyPlane) -> bool:

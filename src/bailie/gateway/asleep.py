@@ -9,6 +9,7 @@ of ours is on the requests' path.
 
 from __future__ import annotations
 
+from collections import Counter, deque
 from typing import TYPE_CHECKING, Any
 
 from bailie.gateway import descriptors
@@ -16,7 +17,9 @@ from bailie.gateway.mirrors import MODEL_PATH
 from bailie.routing.table import Asleep
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Mapping
+
+    from bailie.gateway.resources import XdsResource
 
 HOP_FILTER = "bailie.asleep"
 """Leads a request to the key whose routes come on demand (`asleep.lua`); off where no route says
@@ -46,25 +49,60 @@ def sleep_of(key: str) -> Asleep | None:
 
 
 class AskedSleeps:
-    """The sleeps for whose requests one Envoy waits, by the names of the routes that it asks for."""
+    """The sleeps for whose requests one Envoy waits, by the names of the routes that it asks for.
+
+    It may ask for thousands, one after the other: no step looks at all of them for the sake of one.
+    """
 
     def __init__(self) -> None:
         self._sleeps: dict[str, Asleep] = {}
-        self.kept: frozenset[Asleep] = frozenset()
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._sleeps)
+        self._news: Counter[Asleep] = Counter()
+        self._revision = 0
+        self._awoken: dict[str, XdsResource] = {}
+        self._not_looked_at: deque[str] = deque()
+        """Of a snapshot of that revision: the routes that are due, and names that may have some."""
 
     def __contains__(self, name: str) -> bool:
         return name in self._sleeps
 
+    @property
+    def kept(self) -> frozenset[Asleep]:
+        """The sleeps themselves."""
+        return frozenset(self._sleeps.values())
+
     def change(self, asked: Iterable[str], over: Iterable[str]) -> None:
         """Takes over names of routes; those of no sleep are none."""
-        new = {name: found for name in asked if name not in self._sleeps and (found := sleep_of(name))}
-        self._sleeps |= new
-        gone = [self._sleeps.pop(name, None) for name in over]
-        if new or any(gone):
-            self.kept = frozenset(self._sleeps.values())
+        for name in asked:
+            if name not in self._sleeps and (found := sleep_of(name)):
+                self._sleeps[name] = found
+                self._news[found] += 1
+                self._not_looked_at.append(name)
+        for name in over:
+            if gone := self._sleeps.pop(name, None):
+                self._news[gone] -= 1
+                self._awoken.pop(name, None)
+
+    def clear(self) -> None:
+        """Gives all names up."""
+        self.change((), tuple(self._sleeps))
+
+    def take_news(self) -> Mapping[Asleep, int]:
+        """Returns by how much the number of names of each sleep has changed since the last call."""
+        news, self._news = self._news, Counter()
+        return news
+
+    def awoken(
+        self, revision: int, routes: Callable[[str], XdsResource | None], most: int
+    ) -> Mapping[str, XdsResource]:
+        """Returns the routes of versions that sleep no more, `most` of them, by what `routes` says in this
+        revision."""
+        if revision != self._revision:
+            self._revision, self._awoken, self._not_looked_at = revision, {}, deque(self._sleeps)
+        while self._not_looked_at and len(self._awoken) < most:
+            name = self._not_looked_at.popleft()
+            if name in self._sleeps and (found := routes(name)):
+                self._awoken[name] = found
+        return self._awoken
 
 
 def keep_filter() -> dict[str, Any]:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from bailie.gateway.clusters import MAX_REQUESTS_PER_REPLICA
+from bailie.gateway.envoy_summary import EnvoySummary
 from bailie.gateway.listener import FAILURES
 from bailie.gateway.model_index import ModelIndex
 from bailie.gateway.request_counts import RequestCounts
@@ -87,9 +88,7 @@ class Gateway:
         self._table: RoutingTable | None = None
         self._revision = 0
         self._snapshot: ResourceSnapshot | None = None
-        self._acknowledged = 0
-        self._refusal = ""
-        self._kept: frozenset[Asleep] = frozenset()
+        self._summary = EnvoySummary()
         self._tell_acknowledged = Callbacks[[int]]("what Envoys have taken over")
         self._tell_used = Callbacks[[Collection[str]]]("routes that were asked for")
         self._encoding = asyncio.Lock()
@@ -105,7 +104,7 @@ class Gateway:
         An Envoy that has just started counts once it has taken over its first snapshot: until then it answers
         no request. An Envoy that comes back with routes of a former scheduler counts at once.
         """
-        return self._acknowledged
+        return self._summary.acknowledged
 
     @property
     def table(self) -> RoutingTable | None:
@@ -115,12 +114,12 @@ class Gateway:
     @property
     def refusal(self) -> str:
         """The first thing that an Envoy refuses now, in its words; empty where none does."""
-        return self._refusal
+        return self._summary.refusal
 
     @property
     def kept(self) -> frozenset[Asleep]:
         """The sleeps for which an Envoy keeps requests."""
-        return self._kept
+        return self._summary.kept
 
     @property
     def streams(self) -> int:
@@ -216,7 +215,7 @@ class Gateway:
         """Counts an Envoy in for as long as its stream lasts; `wake` is set when there is a new table."""
         key = id(session)
         self._sessions[key] = (pod, session, wake)
-        self.recount()
+        self.recount(session)
         if self._lines.take():
             log.info("envoy connected", pod=pod, serving=session.serving)
         try:
@@ -225,21 +224,14 @@ class Gateway:
             del self._sessions[key]
             if session.serving:
                 self._whole_at = _now() + ABSENCE_SECONDS
-            self.recount()
+            if self._summary.leave(session):
+                self._tell_acknowledged(self.acknowledged)
             if self._lines.take():
                 log.info("envoy disconnected", pod=pod)
 
-    def recount(self) -> None:
-        """Works `acknowledged`, `refusal` and `kept` out again after anything that may have changed them."""
-        serving = [session.acknowledged for _, session, _ in self._sessions.values() if session.serving]
-        now = min(serving, default=0)
-        refusal = next((words for each in self.envoys() if (words := _refusal(each))), "")
-        kept = frozenset().union(*(session.kept for _, session, _ in self._sessions.values()))
-        if (now, refusal, kept) != (self._acknowledged, self._refusal, self._kept):
-            self._acknowledged, self._refusal, self._kept = now, refusal, kept
-            self._tell_acknowledged(now)
-
-
-def _refusal(envoy: EnvoyState) -> str:
-    first = min(envoy.rejected, default="")
-    return f"Envoy {envoy.pod} refuses {first}: {envoy.rejected[first]}" if first else ""
+    def recount(self, session: XdsSession) -> None:
+        """Works `acknowledged`, `refusal` and `kept` out again after anything of this session's that may have
+        changed them. A session that is counted no more changes nothing."""
+        known = self._sessions.get(id(session))
+        if known and self._summary.note(known[0], session):
+            self._tell_acknowledged(self.acknowledged)

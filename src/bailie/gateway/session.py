@@ -13,7 +13,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass, field
-from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from bailie.gateway import descriptors
@@ -115,6 +114,8 @@ class XdsSession:
     _lingering: dict[tuple[str, str], float] = field(default_factory=dict)
     """Resources that are not needed any more, by type URL and name, and since when."""
     _asked: AskedSleeps = field(default_factory=AskedSleeps)
+    _endpoints_of: int = 0
+    """Revision of the last snapshot whose endpoints the Envoy had; 0 after it gave some up."""
     _nonce: int = 0
 
     def receive(self, request: Any) -> str:
@@ -177,6 +178,8 @@ class XdsSession:
             subscription.ask(name)
             if name not in known:
                 subscription.sent.pop(name, None)
+        if request.resource_names_unsubscribe:
+            self._endpoints_of = 0
         for name in request.resource_names_unsubscribe:
             subscription.forget(name)
             subscription.sent.pop(name, None)
@@ -270,12 +273,19 @@ class XdsSession:
         """The sleeps for which the Envoy keeps requests."""
         return self._asked.kept
 
+    def take_kept_news(self) -> Mapping[Asleep, int]:
+        """Returns how `kept` has changed since the last call: more or fewer names of each sleep."""
+        return self._asked.take_news()
+
+    def forget_kept(self) -> None:
+        """Forgets the requests that the Envoy keeps: its stream ends."""
+        self._asked.clear()
+
     def _resources(self, url: str, snapshot: ResourceSnapshot) -> Mapping[str, XdsResource]:
         shared = snapshot.resources.get(url, {})
         if url == ROUTES_URL:
             # Once: with the routes Envoy goes on with the requests that it has kept, and no others come.
-            found = ((name, snapshot.awoken(name)) for name in self._asked)
-            return dict(islice(((name, each) for name, each in found if each), MOST_AWOKEN))
+            return self._asked.awoken(snapshot.revision, snapshot.awoken, MOST_AWOKEN)
         if url != LISTENER_URL:
             return shared
         own = (self.listener, self.handed_back) if snapshot.takes_over else (self.listener,)
@@ -284,9 +294,13 @@ class XdsSession:
     def _has_endpoints(self, snapshot: ResourceSnapshot) -> bool:
         """Says whether the Envoy has the endpoints of a cluster: it asks for them once it has the cluster,
         and routes wait for that."""
-        wanted = snapshot.resources[ENDPOINTS_URL].keys()
-        subscription = self.subscriptions.get(ENDPOINTS_URL)
-        return wanted <= subscription.names if subscription is not None else not wanted
+        if self._endpoints_of != snapshot.revision:
+            wanted = snapshot.resources[ENDPOINTS_URL].keys()
+            subscription = self.subscriptions.get(ENDPOINTS_URL)
+            if not (wanted <= subscription.names if subscription is not None else not wanted):
+                return False
+            self._endpoints_of = snapshot.revision
+        return True
 
     def _changes(
         self, url: str, snapshot: ResourceSnapshot, *, lingering: bool = False
@@ -333,7 +347,7 @@ class XdsSession:
         self.in_flight[url] = flight
         subscription.sent.update(flight.sent)
         if removed:
-            subscription.clean = 0
+            subscription.clean = self._endpoints_of = 0
         for item in changed:
             subscription.rejected.pop(item.name, None)
         for name in removed:
