@@ -15,10 +15,11 @@ from tests.support.dataplane import backend, control_plane, envoy, took, until
 
 from bailie._gen import inference_pb2 as pb
 from bailie.gateway import descriptors
+from bailie.gateway.bootstrap import LEAST_PROBES, PROBE_SECONDS
 from bailie.gateway.publisher import Gateway
 from bailie.gateway.resources import CLUSTER_URL, Encoder
 from bailie.routing.refusal import data_plane_overloaded, replicas_overloaded, share_taken
-from bailie.routing.table import Backend, ReplicaEndpoint, Route, RoutingTable
+from bailie.routing.table import Backend, ReplicaEndpoint, Route, RouteMirror, RoutingTable
 
 MEBIBYTE = 2**20
 METADATA = (("seldon-model", "iris"),)
@@ -140,6 +141,76 @@ async def test_connections_above_the_limit_are_closed_and_probes_are_not(tmp_pat
                 return (await ask(mesh)).status_code == 200
 
         await until(served, "others are served when they have gone")
+
+
+async def test_every_listener_has_a_limit_of_connections(tmp_path):
+    """That of all connections, or one of its own; no other limit holds for a socket of Envoy's own user."""
+    async with (
+        backend() as one,
+        control_plane() as (gateway, port),
+        envoy(tmp_path, port, address="127.0.0.6") as mesh,
+    ):
+        route = Route((Backend("iris_1", 1, (one.replica,)),))
+        mirrored = replace(route, mirror=RouteMirror("rose", 1))
+        await took(gateway, RoutingTable("ns", {"iris": mirrored}, mirrors={"rose": route}, takes_over=True))
+        async with mesh.admin() as client:
+            found = (await client.get("/config_dump?resource=dynamic_listeners")).json()["configs"]
+            found += (await client.get("/config_dump?resource=static_listeners")).json()["configs"]
+            limits = (await client.get("/runtime")).json()["entries"]
+    listeners = [each.get("active_state", each)["listener"] for each in found]
+    assert {each["name"] for each in listeners} == {"inference", "handed-back", "mirror", "probe"}
+    for each in listeners:
+        own = limits.get(f"envoy.resource_limits.listener.{each['name']}.connection_limit")
+        assert ("ignore_global_conn_limit" in each) == (own is not None), each["name"]
+        assert own is None or int(own["final_value"]) > 0
+
+
+async def test_connections_to_the_port_of_probes_are_limited_and_soon_given_up(tmp_path):
+    async with AsyncExitStack() as stack:
+        one = await stack.enter_async_context(backend())
+        gateway, port = await stack.enter_async_context(control_plane())
+        mesh = await stack.enter_async_context(envoy(tmp_path, port, max_connections=20))
+        await took(gateway, iris(one.replica))
+        opened = [await asyncio.open_connection("127.0.0.1", mesh.probe) for _ in range(3 * LEAST_PROBES)]
+        async with asyncio.TaskGroup() as tasks:
+            ends = [tasks.create_task(_end(reader)) for reader, _ in opened]
+
+            def ended():
+                return sum(each.done() for each in ends)
+
+            await until(lambda: ended() >= 2 * LEAST_PROBES, "those above the limit end")
+            assert ended() <= 2 * LEAST_PROBES + 1
+            assert (await ask(mesh)).status_code == 200
+            begun = asyncio.get_running_loop().time()
+            await until(lambda: ended() == len(ends), "silent ones end", 3 * PROBE_SECONDS)
+        assert asyncio.get_running_loop().time() - begun > 0.5 * PROBE_SECONDS
+        async with plain_http.async_client() as client:
+            assert (await client.get(f"http://127.0.0.1:{mesh.probe}/ready")).status_code == 200
+        for _, writer in opened:
+            writer.close()
+
+
+async def _end(reader):
+    with suppress(ConnectionResetError):
+        while await reader.read(1 << 10):
+            pass
+
+
+async def test_who_reads_no_statistics_keeps_no_probe_from_its_answer(tmp_path):
+    async with AsyncExitStack() as stack:
+        gateway, port = await stack.enter_async_context(control_plane())
+        mesh = await stack.enter_async_context(envoy(tmp_path, port))
+        await took(gateway, RoutingTable("ns"))
+        readers = []
+        for _ in range(LEAST_PROBES):
+            held = socket.socket()
+            held.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            held.connect(("127.0.0.1", mesh.probe))
+            held.sendall(b"GET /stats/prometheus HTTP/1.1\r\nHost: x\r\n\r\n")
+            readers.append(stack.enter_context(held))
+        async with plain_http.async_client(base_url=f"http://127.0.0.1:{mesh.probe}") as client:
+            for path in ("/ready", "/live"):
+                assert (await client.get(path)).status_code == 200
 
 
 async def test_headers_that_never_end_are_given_up(tmp_path):

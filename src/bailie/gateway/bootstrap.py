@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from bailie.gateway import descriptors, request_metrics, request_reports, tracing
 from bailie.gateway.clusters import HTTP_OPTIONS
-from bailie.gateway.listener import HEADERS_TIMEOUT, HTTP, ROUTER
+from bailie.gateway.listener import HTTP, MIRROR_LISTENER, ROUTER
+from bailie.gateway.mirrors import MOST_COPIES
 from bailie.gateway.namespace_routes import INDEX_CLUSTER, OWN_CLUSTER, own_messages
 from bailie.gateway.xds_requests import LISTEN
 from bailie.kube.token import METADATA_KEY, NAMESPACE_KEY
@@ -28,8 +29,21 @@ ADMIN_SOCKET = "admin/socket"
 """Where the admin interface is, in the folder that Envoy is started in. The interface shows the token and can
 end Envoy, so it has no port, and the socket's folder is for its owner only (`envoy.write_bootstrap`). The
 path is relative, for that of a socket must be short."""
-PROBES = ("/ready", "/stats", "/stats/prometheus")
+READY, STATISTICS = "/ready", ("/stats", "/stats/prometheus")
+PROBES = (READY, *STATISTICS)
 """The paths of the admin interface that the probe listener serves."""
+PROBE_LISTENER = "probe"
+PROBE_SHARE, LEAST_PROBES = 5, 64
+"""Connections to the probe listener: a fifth of those of callers, and so many at least."""
+PROBE_SECONDS, PROBE_CONNECTION_SECONDS = 5, 30
+"""How long a connection to the probe listener may be idle, or its request may take; and how long it is kept,
+whatever it does. A stranger who takes the places of probes has to come again and again."""
+MOST_STATISTICS = 8
+"""Requests for statistics at a time: of thousands of Models each has megabytes."""
+MOST_READY = 64
+"""Probes of readiness at a time."""
+MOST_OWN = 32
+"""Connections of an Envoy to its own probe listener, for calls whose callers are strangers."""
 CONNECTIONS = "global_downstream_max_connections"
 CONNECTIONS_CONFIG = "downstream_connections.v3.DownstreamConnectionsConfig"
 HEAP = "fixed_heap"
@@ -102,10 +116,18 @@ def envoy_bootstrap(settings: EnvoySettings) -> dict[str, Any]:
         "stats_flush_interval": f"{request_reports.FLUSH_SECONDS}s",
         "stats_eviction_interval": f"{request_metrics.IDLE_SECONDS}s",
         "stats_config": {"histogram_bucket_settings": [request_metrics.buckets()]},
-        "layered_runtime": {"layers": [{"name": "static", "static_layer": RUNTIME}]},
+        "layered_runtime": {"layers": [{"name": "static", "static_layer": _runtime(settings)}]},
     }
     descriptors.parse(config, BOOTSTRAP)
     return config
+
+
+def _runtime(settings: EnvoySettings) -> dict[str, int]:
+    """Returns the runtime values, with the limits of the listeners that the limit of all leaves out."""
+    probes = max(LEAST_PROBES, settings.max_connections // PROBE_SHARE)
+    limits = {PROBE_LISTENER: probes, MIRROR_LISTENER: 2 * MOST_COPIES}
+    named = {f"envoy.resource_limits.listener.{name}.connection_limit": most for name, most in limits.items()}
+    return {**RUNTIME, **named}
 
 
 def _watchdogs() -> dict[str, Any]:
@@ -224,8 +246,20 @@ def _index_cluster(settings: EnvoySettings) -> dict[str, Any]:
 
 def _own_cluster(probe: Address) -> dict[str, Any]:
     endpoint = {"endpoint": {"address": _socket(probe)}}
-    assignment = {"cluster_name": OWN_CLUSTER, "endpoints": [{"lb_endpoints": [endpoint]}]}
-    return {"name": OWN_CLUSTER, "type": "STATIC", "connect_timeout": "1s", "load_assignment": assignment}
+    # Envoy is the side that closes: a request must not meet the end of an idle connection.
+    options = {
+        "@type": descriptors.type_url(HTTP_OPTIONS),
+        "explicit_http_config": {"http_protocol_options": {}},
+        "common_http_protocol_options": {"idle_timeout": "2s"},
+    }
+    return {
+        "name": OWN_CLUSTER,
+        "type": "STATIC",
+        "connect_timeout": "1s",
+        "circuit_breakers": {"thresholds": [{"max_connections": MOST_OWN}]},
+        "typed_extension_protocol_options": {HTTP_OPTIONS: options},
+        "load_assignment": {"cluster_name": OWN_CLUSTER, "endpoints": [{"lb_endpoints": [endpoint]}]},
+    }
 
 
 def _discovery(name: str, settings: EnvoySettings) -> dict[str, Any]:
@@ -251,33 +285,55 @@ _ADMIN = {"pipe": {"path": ADMIN_SOCKET, "mode": 0o600}}
 def _admin_cluster() -> dict[str, Any]:
     endpoint = {"endpoint": {"address": {"pipe": {"path": ADMIN_SOCKET}}}}
     assignment = {"cluster_name": ADMIN_CLUSTER, "endpoints": [{"lb_endpoints": [endpoint]}]}
-    return {"name": ADMIN_CLUSTER, "type": "STATIC", "load_assignment": assignment}
+    # Probes have places of their own, which no reader of statistics takes.
+    limits = [
+        {"priority": priority, "max_connections": most, "max_requests": most, "max_pending_requests": most}
+        for priority, most in (("DEFAULT", MOST_STATISTICS), ("HIGH", MOST_READY))
+    ]
+    return {
+        "name": ADMIN_CLUSTER,
+        "type": "STATIC",
+        "circuit_breakers": {"thresholds": limits},
+        "load_assignment": assignment,
+    }
 
 
 def _probe_listener(probe: Address) -> dict[str, Any]:
     """Returns the listener of the probes: `/live`, and for reading `PROBES` of the admin interface. It
-    answers even when Envoy refuses callers, and gives the data plane its own messages."""
+    answers even when Envoy refuses callers, and gives the data plane its own messages. It has a limit of
+    connections of its own (`_runtime`)."""
     only_read = [{"name": ":method", "string_match": {"exact": "GET"}}]
     routes: list[dict[str, Any]] = [{"match": {"path": "/live"}, "direct_response": {"status": 200}}]
     routes += own_messages()
     routes += [
-        {"match": {"path": path, "headers": only_read}, "route": {"cluster": ADMIN_CLUSTER}}
+        {
+            "match": {"path": path, "headers": only_read},
+            "route": {"cluster": ADMIN_CLUSTER, "priority": "HIGH" if path == READY else "DEFAULT"},
+        }
         for path in PROBES
     ]
     http = {
         "@type": descriptors.type_url(HTTP),
-        "stat_prefix": "probe",
+        "stat_prefix": PROBE_LISTENER,
         "normalize_path": True,
-        "request_headers_timeout": HEADERS_TIMEOUT,
-        "request_timeout": "10s",
+        "request_headers_timeout": f"{PROBE_SECONDS}s",
+        "request_timeout": f"{PROBE_SECONDS}s",
+        "stream_idle_timeout": f"{PROBE_SECONDS}s",
+        "drain_timeout": "1s",
+        "common_http_protocol_options": {
+            "idle_timeout": f"{PROBE_SECONDS}s",
+            "max_connection_duration": f"{PROBE_CONNECTION_SECONDS}s",
+            "max_stream_duration": f"{PROBE_CONNECTION_SECONDS}s",
+        },
+        "http2_protocol_options": {"max_concurrent_streams": MOST_STATISTICS},
         "route_config": {
-            "name": "probe",
-            "virtual_hosts": [{"name": "probe", "domains": ["*"], "routes": routes}],
+            "name": PROBE_LISTENER,
+            "virtual_hosts": [{"name": PROBE_LISTENER, "domains": ["*"], "routes": routes}],
         },
         "http_filters": [{"name": "router", "typed_config": {"@type": descriptors.type_url(ROUTER)}}],
     }
     return {
-        "name": "probe",
+        "name": PROBE_LISTENER,
         "address": _socket(probe),
         "ignore_global_conn_limit": True,
         "bypass_overload_manager": True,

@@ -94,7 +94,7 @@ def program() -> Path:
 def run(folder: Path, given: StarterSettings) -> NoReturn:
     """Replaces this process by Envoy, in `folder`, where the bootstrap file goes. Raises OSError."""
     settings = settings_of(given)
-    settings = replace(settings, max_connections=min(settings.max_connections, _raise_file_limit() // 2))
+    settings = replace(settings, max_connections=min(settings.max_connections, _raise_file_limit() * 2 // 5))
     path = folder / f"envoy-{settings.pod}.json"
     write_bootstrap(settings, path)
     log_level = "debug" if given.log_level == "trace" else "warning"
@@ -106,7 +106,8 @@ def run(folder: Path, given: StarterSettings) -> NoReturn:
 
 
 def _raise_file_limit() -> int:
-    """Allows this process all the open files that it may have, and returns how many: a request needs two."""
+    """Allows this process all the open files that it may have, and returns how many. A request needs two,
+    and probes and Envoy itself have the rest."""
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     return sys.maxsize if most == resource.RLIM_INFINITY else most
