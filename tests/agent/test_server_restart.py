@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import os
+from pathlib import Path
 
 import pytest
 
 from bailie.agent.server_restart import HUNG_FILE, RestartRequest
 from bailie.manifests.defaults import mlserver_config
 from bailie.wellknown.paths import AGENT_FOLDER
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 async def test_the_file_is_there_while_it_is_asked_for(tmp_path: Path):
@@ -27,6 +25,24 @@ async def test_what_an_earlier_agent_asked_for_is_taken_back(tmp_path: Path):
     (tmp_path / HUNG_FILE).touch()
     await RestartRequest(tmp_path).make(False)
     assert not (tmp_path / HUNG_FILE).exists()
+
+
+def _folder(file: Path) -> None:
+    (file / "full").mkdir(parents=True)
+    (file / "full" / "file").touch()
+
+
+@pytest.mark.parametrize("made", [Path.touch, _folder, os.mkfifo], ids=["file", "folder", "pipe"])
+async def test_what_a_models_code_puts_there_restarts_no_server_for_ever(tmp_path: Path, made):
+    request, file = RestartRequest(tmp_path), tmp_path / HUNG_FILE
+    file.parent.mkdir()
+    for wanted in (False, True, False):
+        await request.make(wanted)
+        for _ in range(2 - wanted):
+            file.unlink(missing_ok=True)
+            made(file)
+            await request.make(wanted)
+            assert file.exists() is wanted
 
 
 @pytest.mark.parametrize("there", [True, False])

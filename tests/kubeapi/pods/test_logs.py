@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -135,6 +136,32 @@ async def test_the_last_lines_are_found_from_the_end(tmp_path, lines, ended, wan
     await reader.run()
     whole = content.decode().splitlines(keepends=True)
     assert reader.text == "".join(whole[-wanted:] if wanted else [])
+
+
+async def test_no_log_is_read_from_its_end_to_its_start_however_long_it_is(path):
+    """Of a terabyte without a line, as its program can make it, 64 MiB are looked through."""
+    os.truncate(path, 1 << 40)
+    with path.open("a") as file:
+        file.write("\nlast\n")
+    reader = Reader(path, tailLines="1")
+    await reader.run()
+    assert reader.text == "last\n"
+    for query in ({"tailLines": "2"}, {}):
+        reader = Reader(path, limitBytes="10", **query)
+        await reader.run()
+        assert len(reader.text) == 10
+
+
+async def test_a_client_that_leaves_ends_the_reading_of_a_log_that_has_no_end(path):
+    os.truncate(path, 1 << 40)
+    reader = Reader(path)
+
+    async def send(message):
+        reader.leaving.set()
+
+    reader.send = send
+    async with asyncio.timeout(20):
+        await reader.run()
 
 
 @pytest.mark.parametrize("name", ["tailLines", "limitBytes"])

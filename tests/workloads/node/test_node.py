@@ -97,6 +97,40 @@ async def test_what_served_well_and_was_killed_is_not_made_to_wait_longer(api, t
             assert entry["state"]["waiting"]["message"].startswith("back-off 0.5s")
 
 
+FLEEING = """
+import os, socket, sys, time
+listening = socket.create_server((os.environ["POD_IP"], 8080))  # refused while anybody has the port
+for way in range(3):
+    if not os.fork():
+        os.setsid()
+        if way and os.fork():
+            os._exit(0)
+        for _ in range(2000 * (way == 2)):  # one that starts itself again and again
+            if os.fork():
+                os._exit(0)
+            time.sleep(0.01)
+        time.sleep(30)
+open(sys.argv[1], "a").write("begun\\n")
+time.sleep(600)
+"""
+
+
+async def test_what_a_container_left_in_sessions_of_its_own_ends_with_it(api, tmp_path):
+    """As in a cluster's container: a daemon would hold the port against the next process."""
+    begun = tmp_path / "begun"
+    command = [sys.executable, "-c", FLEEING, str(begun)]
+    async with running_node(api, tmp_path) as node:
+        await node.create(pod_manifest("beside"))
+        beside = pid_of(await node.until_ready("beside"))
+        await node.create(pod_manifest("p", command=command, env=[POD_IP]))
+        for number in (1, 2, 3):
+            await until(lambda n=number: begun.exists() and len(begun.read_text().splitlines()) == n)
+            pod = await node.until("p", lambda pod: is_ready(pod) and pod)
+            os.kill(pid_of(pod), signal.SIGKILL)
+            await node.until("p", lambda pod, n=number: container_status(pod)["restartCount"] == n)
+        assert proc.start_time(beside)
+
+
 async def test_deletion_ends_the_process_and_then_the_object(api, tmp_path):
     async with running_node(api, tmp_path) as node:
         await node.create(pod_manifest("p"))

@@ -96,6 +96,15 @@ def test_what_the_node_adds():
     }
 
 
+def test_no_manifest_sets_what_the_node_knows_its_processes_by():
+    """Or a pod's processes would end with another's, or stay when all end."""
+    theirs = [{"name": name, "value": "v/d"} for name in ("BAILIE_NODE_STATE", "BAILIE_NODE_CONTAINER")]
+    full = {"name": "c", "image": "bailie", "env": theirs}
+    context = replace(CONTEXT, base={**CONTEXT.base, "BAILIE_NODE_STATE": "/state"})
+    spec = process({"metadata": {"name": "p", "namespace": "a", "uid": "u"}, "spec": {}}, full, context)
+    assert (spec.env["BAILIE_NODE_STATE"], spec.env["BAILIE_NODE_CONTAINER"]) == ("/state", "u/c")
+
+
 def test_host_ports():
     spec = made(
         ports=[

@@ -22,7 +22,7 @@ from bailie.workloads.node.pods import ProcessSpec, process
 from bailie.workloads.node.probing import Probing
 from bailie.workloads.node.process import Exit, Process
 from bailie.workloads.node.programs import missing_program
-from bailie.workloads.node.records import ProcessRecord
+from bailie.workloads.node.records import ProcessRecord, kill_left
 from bailie.workloads.node.status import ContainerState, Running, Terminated, Waiting, ended
 
 if TYPE_CHECKING:
@@ -236,7 +236,8 @@ class ContainerRunner:
             raise
         self._running = None
         self._setup.tools.records.remove(self.key)
-        log.info("container ended", **self._labels(), pid=running.pid, code=ending.code)
+        left = kill_left(self.key)
+        log.info("container ended", **self._labels(), pid=running.pid, code=ending.code, left=left)
         return ending
 
     async def _end_when_told(self, running: Process) -> None:

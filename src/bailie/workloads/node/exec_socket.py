@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from bailie.workloads.node.environment import ConfigError
-from bailie.workloads.node.pods import CONTAINER_VARIABLE
+from bailie.workloads.node.pods import CONTAINER_VARIABLE, command_mark
 from bailie.workloads.node.process import Process
 from bailie.workloads.node.programs import missing_program
 
@@ -153,9 +153,8 @@ def _asked(message: bytes) -> ExecRequest:
 
 
 def _marked(spec: ProcessSpec, asked: ExecRequest) -> ProcessSpec:
-    """Returns the command with another mark than the container's: a later node ends the command, and adopts
-    the container."""
-    own = {CONTAINER_VARIABLE: f"{spec.env[CONTAINER_VARIABLE]}/exec"}
+    """Returns the command with a mark of commands."""
+    own = {CONTAINER_VARIABLE: command_mark(spec.env[CONTAINER_VARIABLE])}
     return replace(spec, env={**spec.env, **own, **({"TERM": "xterm"} if asked.terminal else {})})
 
 

@@ -1,21 +1,23 @@
 """Container logs: `<namespace>/<pod>/<container>.log`, written by the processes themselves.
 
 A start moves the log of the run before to `<container>.previous.log` (`kubectl logs --previous`). A log that
-grows too large is moved to `<container>.1.log`. Because a process holds its file open, moving means
-copying and emptying: processes append, so they go on at the start of the emptied file.
+grows too large is moved to `<container>.1.log`, as much of its end as a log may have. Because a process holds
+its file open, moving means copying and emptying: processes append, so they go on at the start of the emptied
+file.
 """
 
 from __future__ import annotations
 
 import os
-import shutil
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from pathlib import Path
+    from typing import BinaryIO
 
 _TAIL_BYTES = 4096
+_BLOCK_BYTES = 1 << 20
 _LONGEST = 400
 _FRAME = " \t|+-"
 
@@ -33,15 +35,33 @@ def begin(path: Path) -> None:
 
 
 def rotate(path: Path, max_bytes: int) -> bool:
-    """Moves a log aside when it is larger than `max_bytes`; returns whether it did."""
+    """Moves the end of a log aside when it is larger than `max_bytes`; returns whether it did.
+
+    So many bytes are kept, however long the log has become: a program may write faster than a copy, or make
+    its log a terabyte of nothing (`ftruncate`). Where they cannot be kept, since the disk is full, the log is
+    emptied all the same.
+    """
     try:
-        if path.stat().st_size <= max_bytes:
-            return False
-        shutil.copyfile(path, path.with_name(f"{path.stem}.1.log"))
-        os.truncate(path, 0)
+        file = path.open("r+b")
     except FileNotFoundError:
         return False
+    with file:
+        size = os.fstat(file.fileno()).st_size
+        if size <= max_bytes:
+            return False
+        try:
+            file.seek(size - max_bytes)
+            _keep(file, path.with_name(f"{path.stem}.1.log"), max_bytes)
+        finally:
+            os.truncate(file.fileno(), 0)
     return True
+
+
+def _keep(file: BinaryIO, kept: Path, size: int) -> None:
+    with os.fdopen(os.open(kept, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600), "wb") as copy:
+        while size > 0 and (block := file.read(min(size, _BLOCK_BYTES))):
+            copy.write(block)
+            size -= len(block)
 
 
 def last_line(path: Path) -> str:

@@ -24,7 +24,8 @@ from bailie.workloads.node.records import ProcessRecords, kill_orphans
 from bailie.workloads.node.setup import NodeTools, PodSetup
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
     from bailie.kube.client import Client
     from bailie.kube.informer import Change
@@ -226,14 +227,19 @@ class Node:
             log.warning("endpoints not written", namespace=namespace, error=str(error))
 
     async def _keep_logs(self) -> None:
+        """Keeps logs small, in a thread: programs that write without end would stop the node otherwise."""
         while True:
             await asyncio.sleep(self._settings.log_check_seconds)
-            for worker in self._workers.values():
-                for runner in worker.runners:
-                    try:
-                        logs.rotate(runner.log, self._settings.log_max_bytes)
-                    except OSError as error:
-                        log.warning("log not rotated", path=str(runner.log), error=str(error))
+            logs_now = [runner.log for worker in self._workers.values() for runner in worker.runners]
+            await asyncio.to_thread(_keep_small, logs_now, self._settings.log_max_bytes)
+
+
+def _keep_small(paths: Sequence[Path], max_bytes: int) -> None:
+    for path in paths:
+        try:
+            logs.rotate(path, max_bytes)
+        except OSError as error:
+            log.warning("end of a log not kept", path=str(path), error=str(error))
 
 
 def _component(pod: Manifest) -> str:

@@ -65,6 +65,14 @@ def container_mark(pod_uid: str, container: str) -> str:
     return f"{pod_uid}/{container}"
 
 
+def command_mark(mark: str) -> str:
+    """Returns the value of CONTAINER_VARIABLE for commands that somebody runs in the container of this mark.
+
+    A later node ends them, and adopts the container.
+    """
+    return f"{mark}/exec"
+
+
 def program_name(image: str) -> str:
     """Returns the program of an image: `bailie-mlserver` for `registry/bailie-mlserver:1.0@sha256:…`."""
     return image.partition("@")[0].rpartition("/")[2].partition(":")[0]
@@ -83,10 +91,12 @@ def process(pod: Manifest, container: Manifest, context: PodContext) -> ProcessS
         return program
     host_ports = _host_ports(container)
     own = {name: _substituted(name, value, mounts) for name, value in variables.items()}
-    mark = {CONTAINER_VARIABLE: container_mark(pod["metadata"]["uid"], container["name"])}
+    # The node knows its processes by these two. They come last, so that no manifest sets them.
+    state = {name: value for name, value in context.base.items() if name == STATE_VARIABLE}
+    marks = {**state, CONTAINER_VARIABLE: container_mark(pod["metadata"]["uid"], container["name"])}
     account = {"KUBECONFIG": context.kubeconfig} if _has_account(container, context) else {}
     listening = {program.address: context.sources.ip} if program and program.address else {}
-    env = {**context.base, **account, **mark, **_host_port_variable(host_ports), **own, **listening}
+    env = {**context.base, **account, **_host_port_variable(host_ports), **own, **listening, **marks}
     # Paths of this machine stay as they are: the program, the directory, what variables hold by now.
     words = [*([] if program else container["command"]), *(container.get("args") or [])]
     # The substituted part is expanded below with the rest, and must be the same afterwards.

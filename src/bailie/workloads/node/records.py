@@ -2,7 +2,8 @@
 
 Called by the container runner (write, remove) and once at the node's start (`survivors`). A record names a
 process beyond doubt: boot, pid and start time. Processes that carry this state directory's mark but belong to
-no record that matches a pod are killed: also those that were started in the instant before a crash.
+no record that matches a pod are killed: also those that were started in the instant before a crash. By the
+mark of a container the processes are found that it leaves behind.
 """
 
 from __future__ import annotations
@@ -18,13 +19,16 @@ import structlog
 
 from bailie.workloads.node import proc
 from bailie.workloads.node.files import read_json, write_atomically
-from bailie.workloads.node.pods import CONTAINER_VARIABLE, STATE_VARIABLE, container_mark
+from bailie.workloads.node.pods import CONTAINER_VARIABLE, STATE_VARIABLE, command_mark, container_mark
 
 if TYPE_CHECKING:
     from collections.abc import Collection
     from pathlib import Path
 
 log = structlog.get_logger(__name__)
+
+_ROUNDS = 20
+"""A process that starts others as fast as they are killed is given up after so many looks at all of them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,3 +113,23 @@ def kill_orphans(state_dir: Path, adopted: Collection[tuple[str, str]]) -> list[
             os.kill(pid, signal.SIGKILL)
             killed.append(pid)
     return killed
+
+
+def kill_left(key: tuple[str, str]) -> int:
+    """Kills the processes that a container, whose own process has ended, has left behind in sessions of their
+    own; returns how many. They would hold its port, and its callers' connections, against its next process.
+    """
+    mark = container_mark(*key)
+    marks = {mark, command_mark(mark)}
+    killed = set[int]()
+    for _ in range(_ROUNDS):
+        before = len(killed)
+        # The youngest first, each at once: one that only starts another and ends is gone in an instant.
+        for pid in sorted(proc.pids(), reverse=True):
+            if proc.variable(pid, CONTAINER_VARIABLE) in marks:
+                with suppress(ProcessLookupError, PermissionError):
+                    os.kill(pid, signal.SIGKILL)
+                killed.add(pid)
+        if len(killed) == before:
+            break
+    return len(killed)

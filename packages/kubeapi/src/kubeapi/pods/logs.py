@@ -15,7 +15,7 @@ from kubeapi import errors
 from kubeapi.verbs.requests import is_true, whole
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Mapping
     from pathlib import Path
     from typing import BinaryIO
 
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 _POLL_SECONDS = 0.2
 _CHUNK = 64 * 1024
+_FARTHEST = 64 * 1024 * 1024
+"""Three times as large as the node lets a log grow."""
 
 
 def container_of(pod: Obj, query: Mapping[str, str]) -> str:
@@ -93,17 +95,27 @@ class PodLog:
         if file is None:
             return
         with file:
-            for chunk in _tail(file, self._tail):
-                left = await _send(send, chunk, left)
+            if self._tail is not None:
+                file.seek(_start_of(file, self._tail))
+            left = await self._send_rest(file, send, left)
             while self._follow and not self._gone and left != 0:
                 over = self._is_over() or self._replaced(file)
                 if file.tell() > os.fstat(file.fileno()).st_size:
                     file.seek(0)
-                while chunk := file.read(_CHUNK):
-                    left = await _send(send, chunk, left)
+                left = await self._send_rest(file, send, left)
                 if over:
                     return
                 await asyncio.sleep(_POLL_SECONDS)
+
+    async def _send_rest(self, file: BinaryIO, send: Send, left: int | None) -> int | None:
+        """Sends what follows in the file, `left` bytes at most; returns how many may still follow."""
+        while not self._gone and left != 0 and (chunk := file.read(_CHUNK)):
+            if left is not None:
+                chunk = chunk[:left]
+                left -= len(chunk)
+            await send({"type": "http.response.body", "body": chunk, "more_body": True})
+            await asyncio.sleep(0)  # others' turn: a client that is gone, or reads as fast, holds nothing up
+        return left
 
     async def _open(self) -> BinaryIO | None:
         while True:
@@ -122,22 +134,16 @@ class PodLog:
             return True
 
 
-def _tail(file: BinaryIO, lines: int | None) -> Iterator[bytes]:
-    """Yields the last `lines` lines of the file (all for None), in chunks; leaves the position at the end."""
-    if lines is not None:
-        file.seek(_start_of(file, lines))
-    while chunk := file.read(_CHUNK):
-        yield chunk
-
-
 def _start_of(file: BinaryIO, lines: int) -> int:
-    """Returns where the last `lines` lines begin, found from the end: a line may be as long as the file."""
+    """Returns where the last `lines` lines begin, found from the end: a line may be as long as the file, and
+    the file as long as its program makes it. A line that began too far from the end is cut."""
     at = file.seek(0, os.SEEK_END)
+    farthest = max(0, at - _FARTHEST)
     ends = lines + 1  # the last line has one, too, or is about to get it
     if at and _piece(file, at - 1, at) != b"\n":
         ends -= 1
-    while at:
-        begin = max(0, at - _CHUNK)
+    while at > farthest:
+        begin = max(farthest, at - _CHUNK)
         piece = _piece(file, begin, at)
         if piece.count(b"\n") >= ends:
             end = len(piece)
@@ -146,18 +152,9 @@ def _start_of(file: BinaryIO, lines: int) -> int:
             return begin + end + 1
         ends -= piece.count(b"\n")
         at = begin
-    return 0
+    return farthest
 
 
 def _piece(file: BinaryIO, begin: int, end: int) -> bytes:
     file.seek(begin)
     return file.read(end - begin)
-
-
-async def _send(send: Send, chunk: bytes, left: int | None) -> int | None:
-    if left is not None:
-        chunk = chunk[:left]
-        left -= len(chunk)
-    if chunk:
-        await send({"type": "http.response.body", "body": chunk, "more_body": True})
-    return left
