@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.support.reports import STARTED, Envoy, name_of, take, times
 
+from bailie.control.load_samples import LoadSamples
 from bailie.gateway.request_counts import (
     GONE_SECONDS,
-    IDLE_FLUSHES,
     MOST_ENVOYS,
     SILENT_SECONDS,
     SLICE,
@@ -18,7 +18,7 @@ from bailie.gateway.request_counts import (
 )
 from bailie.gateway.request_metrics import COPIES, PREFIX
 from bailie.gateway.request_reports import FLUSH_SECONDS
-from bailie.routing.requests import RecentRequests, RequestTotals
+from bailie.routing.requests import RecentRequests
 
 A, B = name_of(), name_of(model="rose", version=":rose_2:", code="500")
 
@@ -183,15 +183,45 @@ def test_totals_of_a_model_begin_when_its_envoy_is_known_and_grow_by_all_envoys(
     assert {name: each.ended for name, each in found.items()} == {"iris": 3, "rose": 4, "other": 0}
 
 
-def test_totals_are_those_up_to_the_reports_of_envoys_and_of_idle_ones_up_to_a_while_ago():
+def test_totals_are_those_up_to_the_reports_of_the_envoys_that_report():
     counts, (first, second) = RequestCounts(), (Envoy("a"), Envoy("b"))
-    assert counts.totals(["iris"], 10.0) == {"iris": RequestTotals(until=10.0 - FLUSH_SECONDS)}
+    assert counts.totals(["iris"], 10.0) == {}, "no report is not a load of nothing"
     take(counts, first.report({A: 7}), 10.0)
     take(counts, second.report({A: 7}), 11.0)
     assert counts.totals(["iris"], 12.0)["iris"].until == 10.5
-    take(counts, second.report({A: 8}), 13.0)
-    idle = 10.0 + IDLE_FLUSHES * FLUSH_SECONDS + 0.5
-    assert counts.totals(["iris"], idle)["iris"].until == (idle - FLUSH_SECONDS + 13.0) / 2
+    take(counts, second.report({A: 8}), 15.0)
+    assert counts.totals(["iris"], 10.0 + SILENT_SECONDS - 0.1)["iris"].until == 12.5
+    assert counts.totals(["iris"], 10.0 + SILENT_SECONDS)["iris"].until == 15.0
+    assert counts.totals(["iris"], 15.0 + SILENT_SECONDS) == {}
+
+
+GAPS = st.dictionaries(st.integers(1, 2), st.lists(st.integers(1, 40), max_size=5), min_size=1)
+
+
+@given(gaps=GAPS, rate=st.integers(1, 100))
+def test_a_constant_load_never_looks_like_a_burst_however_late_reports_come(gaps, rate):
+    """`gaps`: how many turns pass until the next report of an Envoy; after them each turn has one."""
+    counts, samples, envoys = RequestCounts(), LoadSamples(), {number: Envoy(str(number)) for number in gaps}
+    due = dict.fromkeys(gaps, 1)
+    last = dict.fromkeys(gaps, 0)
+    for turn in range(1, 20 + max(map(sum, gaps.values()))):
+        now = float(turn * FLUSH_SECONDS)
+        for number, envoy in envoys.items():
+            if turn == due[number]:
+                report = envoy.report({A: rate * turn * FLUSH_SECONDS}, turns=turn - last[number])
+                take(counts, report, now)
+                last[number], due[number] = turn, turn + (gaps[number].pop() if gaps[number] else 1)
+        for each in samples.take(counts.totals(["iris"], now)).values():
+            assert each.ended <= 1.1 * rate * len(envoys) * each.seconds
+            newest = each
+    assert newest.ended == rate * len(envoys) * newest.seconds, "in the end all is measured"
+
+
+def test_one_request_after_a_long_silence_is_one():
+    counts, envoy = RequestCounts(), Envoy()
+    take(counts, envoy.report({A: 7}), 0.0)
+    take(counts, envoy.report({A: 8}, turns=300), 600.0)
+    assert counts.totals(["iris"], 600.0)["iris"].ended == 8
 
 
 def test_a_report_of_thousands_of_models_is_added_in_slices_and_what_decides_at_once():

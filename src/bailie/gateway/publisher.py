@@ -164,7 +164,7 @@ class Gateway:
         return self._counts.recent(models, _now())
 
     def totals(self, models: Iterable[str]) -> Mapping[str, RequestTotals]:
-        """Returns the requests to each of these Models so far; nothing while no Envoy is connected."""
+        """Returns the requests to each of these Models so far; nothing while no Envoy reports."""
         return self._counts.totals(models, _now()) if self._sessions else {}
 
     def outcomes(self, routes: Collection[str]) -> Mapping[str, Mapping[str, RequestOutcomes]]:

@@ -29,10 +29,8 @@ if TYPE_CHECKING:
 IDLE_REPORTS = metrics.IDLE_SECONDS // FLUSH_SECONDS
 RECENT_REPORTS = 5
 """Reports over which the last requests are counted: ten seconds."""
-IDLE_FLUSHES = 2.5
-"""After so many flushes without a report an Envoy had no requests; before, its report may be late."""
 SILENT_SECONDS = 10.0
-"""After that time without a report the requests under way in an Envoy are forgotten."""
+"""After that time without a report an Envoy is not waited for, and its requests under way are forgotten."""
 GONE_SECONDS = 3600.0
 """After that time without a report the Envoy is forgotten; its requests stay counted."""
 MOST_ENVOYS = 500
@@ -179,6 +177,7 @@ class RequestCounts:
         if envoy is None or not envoy.life.begin(report):
             return frozenset()
         is_first = envoy.life.number == 1
+        away = 0.0 if is_first else now - envoy.life.heard_at
         recent: dict[str, _Recent] = defaultdict(_Recent)
         grown: list[_Growth] = []
         for number, (name, value) in enumerate(report.values.items(), 1):
@@ -197,7 +196,7 @@ class RequestCounts:
                 if known or not is_first:
                     grown.append(_Growth(target, growth, known))
         # At once: who reads totals between two slices must not divide a part of the requests by all the time.
-        self._add(grown, now)
+        self._add(grown, now, away)
         envoy.recent.append((envoy.life.number, recent))
         envoy.life.end(report, now)
         used = {name for name, count in report.in_flight.items() if count}
@@ -214,10 +213,16 @@ class RequestCounts:
             envoy = self._envoys[report.pod] = _Envoy(EnvoyLife(self._idle_reports))
         return envoy
 
-    def _add(self, grown: list[_Growth], now: float) -> None:
-        """Adds the growth of an Envoy's series to the counts that decide something."""
+    def _add(self, grown: list[_Growth], now: float, away: float) -> None:
+        """Adds the growth of an Envoy's series to the counts that decide something.
+
+        An Envoy that was silent for long was none of those over whose time requests were divided meanwhile:
+        the requests of its silence would all be those of one moment. They count as those between two reports.
+        """
+        flushes = round(away / FLUSH_SECONDS) if away >= SILENT_SECONDS else 1
         for target, growth, known in grown:
-            self._totals.setdefault(target.model, _Total()).add(target, growth, now)
+            shares = tuple(-(-each // flushes) for each in growth)  # one request is one all the same
+            self._totals.setdefault(target.model, _Total()).add(target, shares, now)
             if known:
                 self.outcomes.add(target.series.labels, target.kind, growth, pinned=target.pinned)
 
@@ -269,11 +274,14 @@ class RequestCounts:
         return found
 
     def totals(self, models: Iterable[str], now: float) -> dict[str, RequestTotals]:
-        """Returns the requests to each of these Models so far.
+        """Returns the requests to each of these Models so far; nothing while no Envoy reports.
 
         Requests that an Envoy had counted before its first report here are not among them.
         """
-        under_way, nothing, until = self.in_flight(now), _Total(), self._counted_until(now)
+        until = self._counted_until(now)
+        if until is None:
+            return {}
+        under_way, nothing = self.in_flight(now), _Total()
         found = {model: self._totals.get(model, nothing) for model in models}
         return {
             model: RequestTotals(
@@ -285,15 +293,13 @@ class RequestCounts:
             for model, each in found.items()
         }
 
-    def _counted_until(self, now: float) -> float:
-        """Returns the moment up to which requests are counted, the mean of that of all Envoys.
+    def _counted_until(self, now: float) -> float | None:
+        """Returns the moment up to which requests are counted, the mean of that of all Envoys that report.
 
-        An Envoy without requests reports nothing: it counts as reported after a while.
+        None while there is no such Envoy. One without requests reports, too.
         """
-        silent = now - IDLE_FLUSHES * FLUSH_SECONDS
         heard = [each.life.heard_at for each in self._heard(now)]
-        known = [at if at >= silent else now - FLUSH_SECONDS for at in heard]
-        return sum(known) / len(known) if known else now - FLUSH_SECONDS
+        return sum(heard) / len(heard) if heard else None
 
     def recent(self, models: Iterable[str], now: float) -> dict[str, RecentRequests]:
         """Returns the requests of the last seconds to those of these Models that had some, or have some under
