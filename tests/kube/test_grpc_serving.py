@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import resource
 import socket
 import time
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 
 import grpc
 import pytest
+from tests.support.waiting import until
 
-from bailie.kube.grpc_serving import PORT_OF_ITS_OWN, listening, sent
+from bailie.kube.grpc_serving import listening, port_options, sent
 
 ECHO = "/test.Echo/Say"
 
 
 def server(handle):
-    made = grpc.aio.server(options=(PORT_OF_ITS_OWN,))
+    made = grpc.aio.server(options=port_options())
     methods = {"Say": grpc.unary_unary_rpc_method_handler(handle)}
     made.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("test.Echo", methods),))
     return made
@@ -40,6 +42,32 @@ async def test_a_server_answers_while_entered_and_not_after(address):
         with pytest.raises(grpc.aio.AioRpcError) as raised:
             await channel.unary_unary(ECHO)(b"hello", timeout=10)
     assert raised.value.code() is grpc.StatusCode.UNAVAILABLE
+
+
+async def test_strangers_who_only_connect_leave_the_process_files_to_open():
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(before[0], 600), before[1]))
+    try:
+        made = server(echo)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+    async with asyncio.timeout(30), listening(made, "127.0.0.1", 0, grace=0) as port:
+        strangers = [await asyncio.open_connection("127.0.0.1", port) for _ in range(300)]
+        async with asyncio.TaskGroup() as group:
+            ends = [group.create_task(_ends(reader)) for reader, _ in strangers]
+            await until(lambda: sum(each.done() for each in ends) >= 100)
+            for each, (_, writer) in zip(ends, strangers, strict=True):
+                each.cancel()
+                writer.close()
+        async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+            say = channel.unary_unary(ECHO)
+            assert await say(b"hello", timeout=20, wait_for_ready=True) == b"hello"
+
+
+async def _ends(reader):
+    with suppress(ConnectionError):
+        while await reader.read(1 << 10):
+            pass
 
 
 def has_ipv6():
@@ -91,7 +119,7 @@ async def test_a_message_for_a_caller_who_has_left_is_no_mistake():
             except asyncio.CancelledError:
                 told.put_nowait(await sent(context, b"late", 30, tasks))
 
-    made = grpc.aio.server(options=(PORT_OF_ITS_OWN,))
+    made = grpc.aio.server(options=port_options())
     methods = {"Say": grpc.stream_stream_rpc_method_handler(talk)}
     made.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("test.Echo", methods),))
     async with (

@@ -41,6 +41,7 @@ from bailie.agent.session import SchedulerSession
 from bailie.agent.store import Store
 from bailie.agent.waiting.listeners import serve_waiting
 from bailie.kube.health import HealthServer
+from bailie.kube.open_files import allow_open_files
 from bailie.tracing.exporter import SpanExporter
 from bailie.tracing.tracer import Tracer
 from bailie.wellknown.names import AGENT_CONFIG
@@ -75,6 +76,7 @@ class _Probed:
 
 async def run(settings: Settings) -> None:
     """Runs an agent until it is drained after SIGTERM or SIGINT, or until cancelled."""
+    allow_open_files()
     probed = _Probed()
     health = HealthServer(
         live=lambda: None,

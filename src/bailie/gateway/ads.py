@@ -21,7 +21,7 @@ from bailie.gateway import lists, request_reports, xds_requests
 from bailie.gateway.resources import own_listeners
 from bailie.gateway.session import ANSWER_SECONDS, XdsSession
 from bailie.gateway.slices import sliced
-from bailie.kube.grpc_serving import PORT_OF_ITS_OWN, listening, sent
+from bailie.kube.grpc_serving import listening, port_options, sent
 from bailie.kube.limits import Allowance, Complaints, Places
 from bailie.kube.tenants import NotServed
 from bailie.kube.token import Verdict
@@ -60,7 +60,6 @@ STOP_GRACE = 0.2
 
 OPTIONS = (
     ("grpc.max_receive_message_length", 64 * 1024 * 1024),  # an Envoy comes back with all that it has
-    PORT_OF_ITS_OWN,
     # An Envoy whose machine is gone is gone after 20 s, and holds no acknowledgement up. Not much sooner: its
     # main thread answers pings, and may take seconds for thousands of routes.
     ("grpc.keepalive_time_ms", 5_000),
@@ -102,7 +101,7 @@ async def serve(
     Raises:
         OSError: the address is in use or not ours.
     """
-    server = grpc.aio.server(options=OPTIONS)
+    server = grpc.aio.server(options=(*OPTIONS, *port_options()))
     streams = Streams(tenants, planes)
     handler = grpc.stream_stream_rpc_method_handler(streams.delta, response_serializer=_encode)
     server.add_generic_rpc_handlers(

@@ -9,7 +9,6 @@ import json
 import os
 import resource
 import signal
-import sys
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -20,6 +19,7 @@ from bailie.gateway.access_log import FILE_BYTES, FLUSH_MILLISECONDS
 from bailie.gateway.bootstrap import ADMIN_SOCKET, EnvoySettings, envoy_bootstrap
 from bailie.gateway.listener import Address
 from bailie.kube.discovery import node_file
+from bailie.kube.open_files import allow_open_files
 from bailie.settings.shared import LOOPBACK
 from bailie.wellknown import ports
 
@@ -94,7 +94,9 @@ def program() -> Path:
 def run(folder: Path, given: StarterSettings) -> NoReturn:
     """Replaces this process by Envoy, in `folder`, where the bootstrap file goes. Raises OSError."""
     settings = settings_of(given)
-    settings = replace(settings, max_connections=min(settings.max_connections, _raise_file_limit() * 2 // 5))
+    # A request needs two files, and probes and Envoy itself have the rest.
+    most = allow_open_files() * 2 // 5
+    settings = replace(settings, max_connections=min(settings.max_connections, most))
     path = folder / f"envoy-{settings.pod}.json"
     write_bootstrap(settings, path)
     log_level = "debug" if given.log_level == "trace" else "warning"
@@ -103,14 +105,6 @@ def run(folder: Path, given: StarterSettings) -> NoReturn:
     bound_files()
     os.putenv(payload_log.MARK, payload_log.mark(settings.token))
     os.execv(arguments[0], arguments)  # noqa: S606 - the point of this process
-
-
-def _raise_file_limit() -> int:
-    """Allows this process all the open files that it may have, and returns how many. A request needs two,
-    and probes and Envoy itself have the rest."""
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
-    return sys.maxsize if most == resource.RLIM_INFINITY else most
 
 
 def bound_files() -> None:

@@ -1,11 +1,12 @@
 """Opens and closes a gRPC server's port, in one way for all servers of the control plane.
 
-Used by the scheduler for agents and Envoys, and by agents for requests that wait.
+Used by the scheduler for agents and Envoys.
 """
 
 from __future__ import annotations
 
 import asyncio
+import resource
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -14,8 +15,25 @@ import grpc
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-PORT_OF_ITS_OWN = ("grpc.so_reuseport", 0)
-"""Without this option a second process would share the port in silence."""
+_MOST = 1 << 20
+_SHARE = 3
+"""One of so many files may be a connection to one port: a scheduler has two, and connections of its own."""
+
+
+def port_options() -> tuple[tuple[str, int], ...]:
+    """Returns gRPC's options of a port, as of this process's limit of open files.
+
+    A caller who only connects, or asks nothing, keeps a file open: by gRPC's defaults for two minutes, or for
+    ever. A process that can open no file answers no probe. Agents and Envoys always have a stream open.
+    """
+    files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = _MOST if files == resource.RLIM_INFINITY else min(_MOST, files // _SHARE)
+    return (
+        ("grpc.so_reuseport", 0),  # a second process would share the port in silence
+        ("grpc.max_allowed_incoming_connections", most),
+        ("grpc.server_handshake_timeout_ms", 10_000),
+        ("grpc.max_connection_idle_ms", 60_000),
+    )
 
 
 @asynccontextmanager

@@ -22,6 +22,7 @@ from bailie.kube.events import Recorder
 from bailie.kube.health import HealthServer
 from bailie.kube.informer import ChangeType, key_of
 from bailie.kube.leader_guard import LeaderGuard
+from bailie.kube.open_files import allow_open_files
 from bailie.manifests.rbac import OPERATOR_ACCOUNT, OPERATOR_RULES
 from bailie.operator.announcer import Announcer
 from bailie.operator.cache import OperatorCache
@@ -227,6 +228,7 @@ class Operator:
 
 async def run(settings: OperatorSettings, client: Client, adapter: Adapter) -> None:
     """Serves its scope while this replica leads, until cancelled."""
+    allow_open_files()
     terms: list[Operator] = []
     elections: list[LeaderElection] = []
     health = HealthServer(

@@ -7,7 +7,6 @@ the gateway finishes the requests in progress, so that none fails.
 from __future__ import annotations
 
 import asyncio
-import resource
 import signal
 from contextlib import asynccontextmanager, contextmanager, nullcontext
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ from bailie.agent.outbox import Outbox
 from bailie.agent.session import SchedulerSession
 from bailie.kube.discovery import EnvoyPlace
 from bailie.kube.health import HealthServer
+from bailie.kube.open_files import allow_open_files
 from bailie.pipelinegateway import metrics
 from bailie.pipelinegateway.awaited_broker import settled_broker
 from bailie.pipelinegateway.budget import ByteBudget
@@ -75,7 +75,7 @@ class RunningGateway:
 
 async def serve(settings: PipelineGatewaySettings) -> None:
     """Serves until SIGTERM or SIGINT, then drains. Raises OSError where a port is taken."""
-    _take_file_descriptors()
+    allow_open_files()  # each call of a step takes one
     loop, told = asyncio.get_running_loop(), asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, told.set)
@@ -206,9 +206,3 @@ async def _finish(service: PipelineService, connections: set[Connection], second
         await service.broker.close(min(seconds, _JOURNAL_SECONDS))
     for each in tuple(connections):
         each.abort()
-
-
-def _take_file_descriptors() -> None:
-    """Raises the limit of open files as far as the process may: each call of a step takes one."""
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))

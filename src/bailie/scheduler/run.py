@@ -15,6 +15,7 @@ from bailie.kube.election import LeaderElection
 from bailie.kube.events import Recorder
 from bailie.kube.health import HealthServer
 from bailie.kube.leader_guard import LeaderGuard
+from bailie.kube.open_files import allow_open_files
 from bailie.kube.tenants import Tenants
 from bailie.kube.token import TokenFile
 from bailie.scheduler.agents.service import AgentService
@@ -63,6 +64,7 @@ async def run(
 
     Raises OSError where a port is taken.
     """
+    allow_open_files()
     scheduler = Scheduler(settings, client, data_plane, further)
     routes: dict[str, JsonRoute] = {
         "explain": scheduler.explain,

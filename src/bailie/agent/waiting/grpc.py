@@ -92,7 +92,7 @@ class _Calls:
 
     def connection(self) -> Http2Connection:
         """Returns the protocol of a connection that a caller makes."""
-        made = Http2Connection(self._begin)
+        made = Http2Connection(self._begin, self._requests.callers)
         self._connections.add(made)
         return made
 

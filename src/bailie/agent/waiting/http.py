@@ -11,11 +11,13 @@ import json
 import re
 import socket
 from contextlib import asynccontextmanager, contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import httpx2
 import structlog
 import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from bailie.agent.waiting.requests import CONNECT_SECONDS, STOP_SECONDS, NotAnswered
 from bailie.inference.trust import trusted
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 
     from bailie.agent.settings import Settings
+    from bailie.agent.waiting.callers import Callers
     from bailie.agent.waiting.requests import WaitingRequests
     from bailie.routing.refusal import ErrorAnswer
 
@@ -62,6 +65,7 @@ async def serve_http(requests: WaitingRequests, settings: Settings) -> AsyncIter
     ) as client:
         config = uvicorn.Config(
             _Application(requests, settings, client),
+            http=partial(_HeldConnection, requests.callers),  # type: ignore[arg-type]  # called as a class is
             log_config=None,
             access_log=False,
             lifespan="off",
@@ -79,6 +83,35 @@ async def serve_http(requests: WaitingRequests, settings: Settings) -> AsyncIter
             finally:
                 server.should_exit = True
                 await asyncio.wait([serving])
+
+
+class _HeldConnection(HttpToolsProtocol):
+    """A connection that is counted among those of the callers."""
+
+    def __init__(self, callers: Callers, *arguments: Any, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        self._callers = callers
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Takes a place among the callers; the connection is closed where there is none."""
+        super().connection_made(transport)
+        self._callers.enter(transport)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Makes room for others."""
+        self._callers.leave(self.transport)
+        super().connection_lost(exc)
+
+    def on_headers_complete(self) -> None:
+        """Notes that a request has begun."""
+        self._callers.work(self.transport)
+        super().on_headers_complete()
+
+    def on_response_complete(self) -> None:
+        """Notes that the connection is at rest, unless another request has come."""
+        if not self.pipeline:
+            self._callers.rest(self.transport)
+        super().on_response_complete()
 
 
 class _Server(uvicorn.Server):

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from h2.errors import ErrorCodes
     from h2.events import Event
 
+    from bailie.agent.waiting.callers import Callers
     from bailie.agent.waiting.streams import Headers
 
 WINDOW = 65_535
@@ -61,8 +62,13 @@ def _notice_loss(connection: socket.socket) -> None:
 class Http2Connection(asyncio.Protocol):
     """One connection, whose state h2 knows. `accept` is called with each stream that the peer opens."""
 
-    def __init__(self, accept: Callable[[Stream, Headers], None] | None = None) -> None:
-        """Begins before the connection is made: the side of a server with `accept`, else that of a client."""
+    def __init__(
+        self, accept: Callable[[Stream, Headers], None] | None = None, callers: Callers | None = None
+    ) -> None:
+        """Begins before the connection is made: the side of a server with `accept`, else that of a client.
+
+        A connection of `callers` is counted among them.
+        """
         client = accept is None
         config = H2Configuration(
             client_side=client,
@@ -80,7 +86,7 @@ class Http2Connection(asyncio.Protocol):
         self._engine.local_settings = Settings(client=client, initial_values=values)
         self._engine.decoder = CallDecoder()
         self._engine.decoder.max_header_list_size = H2Connection.DEFAULT_MAX_HEADER_LIST_SIZE
-        self._accept = accept
+        self._accept, self._callers = accept, callers
         self._streams: dict[int, Stream] = {}
         self._blocked: set[Stream] = set()
         self._transport: asyncio.Transport | None = None
@@ -100,6 +106,8 @@ class Http2Connection(asyncio.Protocol):
         self._engine.initiate_connection()
         self._engine.increment_flow_control_window(_CONNECTION_WINDOW - WINDOW)
         self._flush()
+        if self._callers:
+            self._callers.enter(self._transport)
 
     def data_received(self, data: bytes) -> None:
         """Reads. A peer that breaks the protocol is told so, and left."""
@@ -115,6 +123,8 @@ class Http2Connection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
         """Loses all streams."""
+        if self._callers and self._transport is not None:
+            self._callers.leave(self._transport)
         self._transport = None
         for stream in tuple(self._streams.values()):
             stream.lose()
@@ -194,6 +204,8 @@ class Http2Connection(asyncio.Protocol):
         self.took(stream.number, unread)
         self._flush()
         self._part()
+        if self._callers and self._transport is not None and not self._streams:
+            self._callers.rest(self._transport)
 
     def end(self) -> None:
         """Closes the connection as soon as the bytes that were sent have left."""
@@ -225,6 +237,8 @@ class Http2Connection(asyncio.Protocol):
             self.end()
 
     def _begin(self, event: RequestReceived, accept: Callable[[Stream, Headers], None]) -> None:
+        if self._callers and self._transport is not None:
+            self._callers.work(self._transport)
         stream = self._streams[event.stream_id] = Stream(self, event.stream_id)
         accept(stream, event.headers)
         if event.stream_ended is not None:

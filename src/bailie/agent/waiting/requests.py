@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from bailie.agent.errors import HoldRefused
+from bailie.agent.waiting.callers import Callers, most_callers
 from bailie.agent.waiting.room import Room
 from bailie.api.quantity import quantity_text
 from bailie.lifecycle.copies import CopyState
@@ -56,6 +57,7 @@ class WaitingRequests:
         self._settings = settings
         self._bytes = Room(settings.held_bytes)
         self._places = Room(REQUESTS_PER_REPLICA)
+        self.callers = Callers(most_callers())
 
     def is_evicted(self, server_name: str) -> bool:
         """Says whether a version is evicted: it can answer, and is not in memory.

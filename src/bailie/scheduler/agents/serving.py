@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import grpc
 
 from bailie._gen import agent_pb2 as pb
-from bailie.kube.grpc_serving import PORT_OF_ITS_OWN, listening
+from bailie.kube.grpc_serving import listening, port_options
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -27,7 +27,6 @@ _SERVER_OPTIONS = (
     ("grpc.http2.min_ping_interval_without_data_ms", 500),
     ("grpc.http2.min_recv_ping_interval_without_data_ms", 500),
     ("grpc.max_receive_message_length", _LONGEST),
-    PORT_OF_ITS_OWN,
 )
 _SERVICE = "bailie.agent.v1.AgentService"
 
@@ -58,7 +57,7 @@ async def serve_agents(service: Servicer, address: str, port: int) -> AsyncItera
 
     Raises OSError when the port is taken.
     """
-    server = grpc.aio.server(options=_SERVER_OPTIONS)
+    server = grpc.aio.server(options=(*_SERVER_OPTIONS, *port_options()))
     server.add_generic_rpc_handlers((_handler(service),))
     async with listening(server, address, port, grace=_STOP_SECONDS) as bound:
         try:
