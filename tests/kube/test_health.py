@@ -79,6 +79,19 @@ async def test_nonsense_does_no_harm(base, sent):
         assert (await client.get(f"{base}/live")).status_code == 200
 
 
+async def test_strangers_who_only_connect_are_closed_and_others_answered(base):
+    host, _, port = base.removeprefix("http://").partition(":")
+    strangers = [await asyncio.open_connection(host, int(port)) for _ in range(250)]
+    begun = asyncio.get_running_loop().time()
+    ends = await asyncio.gather(*(reader.read() for reader, _ in strangers[:100]), return_exceptions=True)
+    assert asyncio.get_running_loop().time() - begun < 4, "not by the five seconds that each has"
+    assert all(isinstance(end, ConnectionError) or end == b"" for end in ends)
+    async with plain_http.async_client() as http:
+        assert (await http.get(f"{base}/live")).status_code == 200
+    for _, writer in strangers:
+        writer.close()
+
+
 async def test_a_port_in_use_is_said(base):
     health = HealthServer(live=lambda: None, ready=lambda: None)
     with pytest.raises(OSError, match="address already in use"):

@@ -18,6 +18,8 @@ import msgspec
 import structlog
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
+from bailie.kube.callers import Callers
+
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 
@@ -30,6 +32,8 @@ _REQUEST_SECONDS = 5.0
 _ANSWER_SECONDS = 30.0
 _MOST_AT_WORK = 4
 """Answers that are made at a time: each takes its slices of the event loop."""
+_MOST_SILENT = 100
+"""Connections that have not asked yet; more of them end before their five seconds."""
 _LAST_SECONDS = 1.0
 _HEADER_BYTES = 16 * 1024
 _JSON = "application/json"
@@ -58,6 +62,7 @@ class HealthServer:
         self._routes = dict(routes or {})
         self._metrics = metrics
         self._open: set[asyncio.Task[object]] = set()
+        self._silent = Callers(_MOST_SILENT)
         self._at_work = asyncio.Semaphore(_MOST_AT_WORK)
         """Taken for each answer but those to probes, which are short and must not wait for others."""
 
@@ -83,9 +88,11 @@ class HealthServer:
         assert task is not None  # noqa: S101 - asyncio.start_server makes one for each connection
         self._open.add(task)
         task.add_done_callback(self._open.discard)
+        self._silent.enter(writer.transport)
         try:
             async with asyncio.timeout(_REQUEST_SECONDS):
                 head = await reader.readuntil(b"\r\n\r\n")
+            self._silent.leave(writer.transport)
             status, content_type, body = await self._answer_in_time(head.split(b"\r\n", 1)[0])
             async with asyncio.timeout(_REQUEST_SECONDS):
                 writer.write(_response(status, content_type, body))
@@ -93,6 +100,7 @@ class HealthServer:
         except (TimeoutError, ConnectionError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
             pass
         finally:
+            self._silent.leave(writer.transport)
             writer.close()
 
     async def _answer_in_time(self, request_line: bytes) -> Answer:

@@ -16,6 +16,7 @@ from bailie.pipelinegateway.http_values import HttpRequest, encoded
 from bailie.pipelinegateway.request_reader import ReadLimits, RequestReader
 
 if TYPE_CHECKING:
+    from bailie.kube.callers import Callers
     from bailie.pipelinegateway.http_values import HttpAnswer
     from bailie.pipelinegateway.service import Leave, PipelineService
 
@@ -35,10 +36,17 @@ class Connection(asyncio.Protocol):
     """Satisfies asyncio.Protocol."""
 
     def __init__(
-        self, service: PipelineService, limits: ConnectionLimits, all_of_them: set[Connection]
+        self,
+        service: PipelineService,
+        limits: ConnectionLimits,
+        all_of_them: set[Connection],
+        callers: Callers,
     ) -> None:
-        """Begins before the connection is made; it is in `all_of_them` for as long as it lives."""
-        self._service, self._limits, self._all = service, limits, all_of_them
+        """Begins before the connection is made; it is in `all_of_them` for as long as it lives.
+
+        The connection is counted among `callers`, and closed without a request where there are too many.
+        """
+        self._service, self._limits, self._all, self._callers = service, limits, all_of_them, callers
         self._reader = RequestReader(limits.read, service.forms)
         self._transport: asyncio.Transport | None = None
         self._waiting: deque[HttpRequest] = deque()
@@ -56,10 +64,13 @@ class Connection(asyncio.Protocol):
         """Keeps the transport."""
         self._transport = cast("asyncio.Transport", transport)
         self._all.add(self)
+        self._callers.enter(self._transport)
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
         """Gives up the request in progress, and those that wait."""
         self._all.discard(self)
+        if self._transport is not None:
+            self._callers.leave(self._transport)
         self._transport = None
         self._reader.end()
         self._set_deadline(on=False)
@@ -114,12 +125,16 @@ class Connection(asyncio.Protocol):
         while self._waiting and self._current is None and self._unsent is None:
             self._begin(self._waiting.popleft())
         self._advancing = False
+        if self._transport is not None and self._current is None and self._unsent is None:
+            self._callers.rest(self._transport)
         if self._paused and not self._waiting and self._transport is not None:
             self._paused = False
             self._transport.resume_reading()
 
     def _begin(self, request: HttpRequest) -> None:
         self._current, self._leave = request, None
+        if self._transport is not None:
+            self._callers.work(self._transport)
 
         def respond(answer: HttpAnswer) -> None:
             if self._current is request:

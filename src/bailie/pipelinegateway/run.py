@@ -18,6 +18,7 @@ import structlog
 from bailie._gen import agent_pb2
 from bailie.agent.outbox import Outbox
 from bailie.agent.session import SchedulerSession
+from bailie.kube.callers import Callers, most_callers
 from bailie.kube.discovery import EnvoyPlace
 from bailie.kube.health import HealthServer
 from bailie.kube.open_files import allow_open_files
@@ -181,9 +182,10 @@ async def _listening(
     settings: PipelineGatewaySettings, service: PipelineService, limits: ConnectionLimits
 ) -> AsyncIterator[int]:
     connections: set[Connection] = set()
+    callers = Callers(most_callers())
     loop = asyncio.get_running_loop()
     server = await loop.create_server(
-        lambda: Connection(service, limits, connections),
+        lambda: Connection(service, limits, connections, callers),
         settings.address,
         settings.http_port,
         backlog=_BACKLOG,

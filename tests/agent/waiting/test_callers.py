@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import resource
 from contextlib import AsyncExitStack
 
 import grpc
@@ -14,47 +13,13 @@ from tests.support.waiting import until
 
 from bailie._gen import inference_pb2 as pb
 from bailie._gen import inference_pb2_grpc as pb_grpc
-from bailie.agent.waiting.callers import Callers, most_callers
 from bailie.agent.waiting.grpc import serve_grpc
 from bailie.agent.waiting.http import serve_http
 from bailie.agent.waiting.requests import WaitingRequests
+from bailie.kube.callers import Callers
 
 MOST, STRANGERS = 8, 60
 INFER = b"POST /v2/models/iris_1/infer HTTP/1.1\r\nhost: x\r\ncontent-length: 0\r\n\r\n"
-
-
-class Transport:
-    """A connection that says whether it was closed."""
-
-    def __init__(self):
-        self.closed = False
-
-    def abort(self):
-        self.closed = True
-
-
-def test_the_one_at_rest_for_longest_is_closed_and_none_at_work():
-    callers, made = Callers(3), [Transport() for _ in range(6)]
-    for each in made[:3]:
-        callers.enter(each)
-    callers.work(made[0])
-    callers.work(made[1])
-    callers.rest(made[1])
-    callers.enter(made[3])
-    assert [each.closed for each in made] == [False, False, True, False, False, False]
-    callers.work(made[1])
-    callers.work(made[3])
-    callers.enter(made[4])
-    assert made[4].closed, "all others are at work"
-    callers.rest(made[4])
-    callers.leave(made[0])
-    callers.enter(made[5])
-    assert [each.closed for each in made] == [False, False, True, False, True, False]
-
-
-def test_there_are_fewer_callers_than_files():
-    files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    assert 0 < most_callers() < files
 
 
 class Ports:

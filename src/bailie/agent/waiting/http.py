@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 
     from bailie.agent.settings import Settings
-    from bailie.agent.waiting.callers import Callers
     from bailie.agent.waiting.requests import WaitingRequests
+    from bailie.kube.callers import Callers
     from bailie.routing.refusal import ErrorAnswer
 
     Receive = Callable[[], Awaitable[dict[str, Any]]]

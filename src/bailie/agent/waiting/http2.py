@@ -36,8 +36,8 @@ if TYPE_CHECKING:
     from h2.errors import ErrorCodes
     from h2.events import Event
 
-    from bailie.agent.waiting.callers import Callers
     from bailie.agent.waiting.streams import Headers
+    from bailie.kube.callers import Callers
 
 WINDOW = 65_535
 """Bytes of a stream that come unread."""

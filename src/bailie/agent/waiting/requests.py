@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 import structlog
 
 from bailie.agent.errors import HoldRefused
-from bailie.agent.waiting.callers import Callers, most_callers
 from bailie.agent.waiting.room import Room
 from bailie.api.quantity import quantity_text
+from bailie.kube.callers import Callers, most_callers
 from bailie.lifecycle.copies import CopyState
 from bailie.lifecycle.words import for_callers
 from bailie.routing.refusal import no_answer, not_ready, overloaded
