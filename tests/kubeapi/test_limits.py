@@ -62,6 +62,14 @@ def test_every_depth_has_an_answer_in_words(http, target, kind, place):
         assert answer.json()["message"], depth
 
 
+@pytest.mark.parametrize("opening", ["[", "{a: ", "[{"])
+def test_yaml_is_read_no_further_than_to_the_deepest_level(opening):
+    """Half a second of work otherwise, before the same refusal."""
+    with pytest.raises(ApiError) as error:
+        codec.json_of_yaml(opening.encode() * (limits.DEEPEST + 1) + b"@ cannot begin a word")
+    assert (error.value.code, "deeper than 100 levels" in str(error.value)) == (400, True)
+
+
 @pytest.mark.parametrize("depth", DEPTHS)
 def test_a_free_field_takes_what_is_not_too_deep(http, namespace, depth):
     path = f"/apis/mlops.seldon.io/v1alpha1/namespaces/{namespace}/servers"

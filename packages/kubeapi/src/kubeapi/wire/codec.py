@@ -79,6 +79,11 @@ def json_of_yaml(body: bytes) -> bytes:
         }
         merged = 0
 
+        def fetch_flow_collection_start(self, token: type[yaml.Token]) -> None:
+            if self.flow_level == limits.DEEPEST:  # each further word looks at all brackets that are open
+                raise limits.too_deep()
+            super().fetch_flow_collection_start(token)
+
         def flatten_mapping(self, node: yaml.MappingNode) -> None:
             super().flatten_mapping(node)
             self.merged += len(node.value)  # a merge key copies: in each level ten times, without this limit
