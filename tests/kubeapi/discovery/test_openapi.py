@@ -45,6 +45,30 @@ def test_every_reference_leads_somewhere(described):
         assert reference.removeprefix("#/definitions/") in document["definitions"]
 
 
+def test_what_a_schema_costs_does_not_double_with_each_of_its_levels(described_with):
+    deep = {"type": "string"}
+    for _ in range(60):
+        deep = {"type": "object", "properties": {"inner": deep}}
+    made = described_with(deep)
+    for path in ("/openapi/v2", "/openapi/v3", "/openapi/v3/apis/mlops.seldon.io/v1alpha1"):
+        assert made(path)
+
+
+@pytest.fixture
+def described_with():
+    """The documents of an API whose Models have one more field, of this schema."""
+
+    def made(field):
+        manifests = crd_manifests()
+        model = next(each for each in manifests if each["spec"]["names"]["kind"] == "Model")
+        schema = model["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
+        schema["properties"]["spec"]["properties"]["more"] = field
+        descriptions = Descriptions(catalogue(manifests, NodePorts()))
+        return lambda path: orjson.loads(descriptions.answer(path, "application/json").body)
+
+    return made
+
+
 def references(node):
     if isinstance(node, dict):
         if isinstance(node.get("$ref"), str):

@@ -135,9 +135,10 @@ def _with_references(value: Any, start: str) -> Any:
         return [_with_references(each, start) for each in value]
     if not isinstance(value, dict):
         return value
-    moved = {key: _with_references(each, start) for key, each in value.items() if key != "$ref"}
-    if not isinstance(value.get("$ref"), str):
-        return {key: _with_references(each, start) for key, each in value.items()}
+    refers = isinstance(value.get("$ref"), str)
+    moved = {key: _with_references(each, start) for key, each in value.items() if not refers or key != "$ref"}
+    if not refers:
+        return moved
     target = {"$ref": start + value["$ref"].removeprefix(REFERENCE)}
     return {"allOf": [target], "default": {}, **moved} if moved and start == _V3 else target | moved
 
