@@ -11,7 +11,7 @@ import pytest
 import structlog
 from hypothesis import settings
 from tests.support.golden import Golden
-from tests.support.scheduling import FileScheduling, give_way
+from tests.support.scheduling import FileScheduling, give_way, import_share
 
 if TYPE_CHECKING:
     from xdist.remote import Producer
@@ -44,9 +44,11 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> FileSch
     return FileScheduling(config, log, lambda file: file.removeprefix("tests/").startswith(("e2e/", *SLOW)))
 
 
-def pytest_collection() -> None:
+def pytest_collection(session: pytest.Session) -> None:
     """Nothing of what is collected is garbage."""
     gc.disable()
+    if worker := getattr(session.config, "workerinput", None):
+        import_share(worker["workerid"], worker["workercount"], session.config)
 
 
 def pytest_collection_finish() -> None:

@@ -8,15 +8,17 @@ other files when none of its own is left, but for those of `tests/e2e`.
 
 from __future__ import annotations
 
+import contextlib
+import importlib
 import os
 from typing import TYPE_CHECKING
 
+import pytest
 from xdist.scheduler import LoadFileScheduling
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    import pytest
     from xdist.remote import Producer
 
 STACKS = 2
@@ -39,6 +41,26 @@ def give_way(worker: str, count: int) -> None:
     """
     if _is_for_quick_files(_place(worker), count):
         os.nice(_PRIORITY)
+
+
+def import_share(worker: str, count: int, config: pytest.Config) -> None:
+    """Imports some of the test files before all are collected: another part in each process.
+
+    On a new machine each file is compiled first, its assertions rewritten; where all processes begin with the
+    same file, all of them do that. A file that fails does so again when it is collected, and is told then.
+    """
+    root = config.rootpath
+    left_out = {root / each for each in config.getoption("ignore") or ()}
+    files = {
+        file
+        for given in config.args
+        for file in ([root / given] if given.endswith(".py") else (root / given).rglob("test_*.py"))
+        if left_out.isdisjoint((file, *file.parents))
+    }
+    for file in sorted(files)[_place(worker) :: count]:
+        name = ".".join(file.relative_to(root).with_suffix("").parts)
+        with contextlib.suppress(Exception, pytest.skip.Exception):
+            importlib.import_module(name)
 
 
 def _place(worker: str) -> int:
