@@ -13,7 +13,7 @@ T = TypeVar("T")
 
 DEADLINE = 30.0
 """Seconds. Bounds a failure only, so it is far longer than anything takes on a busy machine."""
-_RARE = 0.05
+_RARE = 0.1
 """Seconds between two looks that cost a request each."""
 
 
@@ -35,14 +35,16 @@ def until_blocking(
 ) -> T:
     """The same for tests without an event loop, whose other side runs in a thread or a process.
 
-    `pause`: seconds between two looks; longer where a look costs processor time that the other side needs.
-    `what` names the condition where the test is one of many that wait for the same function.
+    `pause`: seconds between two looks; longer where a look costs processor time that the other side needs. A
+    long wait has longer ones, too (`until_true`). `what` names the condition where the test is one of many
+    that wait for the same function.
     """
-    deadline = time.monotonic() + seconds
+    begun = time.monotonic()
     while not (found := condition()):
-        if time.monotonic() > deadline:
+        waited = time.monotonic() - begun
+        if waited > seconds:
             raise AssertionError(f"still {found!r} after {seconds:g}s: {what or condition}")
-        time.sleep(pause)
+        time.sleep(max(pause, min(waited / 10, _RARE)))
     return found
 
 
