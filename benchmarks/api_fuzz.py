@@ -164,11 +164,16 @@ def fuzz(seconds: float, seed: int, *, connections: int = 4) -> Result:
     with tempfile.TemporaryDirectory() as directory, running_api(Path(directory)) as api:
         result, over = Result(), threading.Event()
         body = json.dumps({"metadata": {"name": NAMESPACE}}).encode()
-        known = [Request("POST", "/api/v1/namespaces", body, {"content-type": "application/json"}), *found()]
+        made = Request("POST", "/api/v1/namespaces", body, {"content-type": "application/json"})
+        known = list(found())
+        waiting = [each for each in known if "timeoutSeconds=1&" in each.path]  # watches of a second each
+        others = [each for each in known if each not in waiting]
+        shares = [others, *(waiting[number::3] for number in range(3))]
         asking = threading.Thread(target=result.ask_health, args=(api, over))
         asking.start()
         try:
-            _drive(api, result, known, time.monotonic() + 600)
+            _drive(api, result, [made], time.monotonic() + 600)
+            _drive_all(api, result, shares, time.monotonic() + 600)
             result.memory.append(api.resident())
             streams = [Requests(seed * 1000 + number) for number in range(connections)]
             _drive_all(api, result, streams, time.monotonic() + seconds)
@@ -179,7 +184,7 @@ def fuzz(seconds: float, seed: int, *, connections: int = 4) -> Result:
         return result
 
 
-def _drive_all(api: Api, result: Result, streams: list[Requests], until: float) -> None:
+def _drive_all(api: Api, result: Result, streams: Iterable[Iterable[Request]], until: float) -> None:
     threads = [threading.Thread(target=_drive, args=(api, result, each, until)) for each in streams]
     for thread in threads:
         thread.start()
