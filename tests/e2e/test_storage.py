@@ -108,7 +108,7 @@ def test_remotes_that_cannot_be_used_are_told_everywhere_and_used_once_corrected
     )
     secret("team-s3", s3=json.dumps(object_store.remote("s3")))
     stack.wait_ready("from-team-s3")
-    remotes("team-s3")
+    secret("absent", other=json.dumps(object_store.remote("other")))
     until(
         lambda: runtime_condition(stack, "RemotesUsable").get("status") == "True",
         what="the runtime's condition, when all remotes can be used",
