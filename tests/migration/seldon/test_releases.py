@@ -180,7 +180,7 @@ def test_releases_that_cannot_be_read_are_told_with_the_way_on():
 
 def packed(content):
     text = content if isinstance(content, bytes) else json.dumps(content).encode()
-    return base64.b64encode(base64.b64encode(gzip.compress(text))).decode()
+    return base64.b64encode(base64.b64encode(gzip.compress(text, 1))).decode()
 
 
 def of_chart(name, **metadata):
