@@ -15,10 +15,10 @@ from bailie.gateway.resources import (
     ROUTES_URL,
     SCOPE_URL,
     Encoder,
-    resource,
 )
 from bailie.gateway.session import ANSWER_SECONDS, LINGER_SECONDS, MOST_AWOKEN, XdsSession
 from bailie.gateway.xds_requests import MOST_NAMES, MOST_TOLD, problem
+from bailie.gateway.xds_resource import resource
 from bailie.routing.table import Asleep, Backend, NotReady, ReplicaEndpoint, Route, RoutingTable
 
 R0 = ReplicaEndpoint("s-0", "127.0.0.2", 9000, 9500)

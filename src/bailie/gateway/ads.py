@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from bailie.api.collector import Collector
     from bailie.gateway.publisher import Gateway
-    from bailie.gateway.resources import XdsResource
+    from bailie.gateway.xds_resource import XdsResource
     from bailie.kube.tenants import Tenants
 
     OwnListeners = Callable[[Collector | None], tuple[XdsResource, XdsResource]]

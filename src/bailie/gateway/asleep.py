@@ -19,7 +19,7 @@ from bailie.routing.table import Asleep
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    from bailie.gateway.resources import XdsResource
+    from bailie.gateway.xds_resource import XdsResource
 
 HOP_FILTER = "bailie.asleep"
 """Leads a request to the key whose routes come on demand (`asleep.lua`); off where no route says

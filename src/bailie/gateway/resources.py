@@ -7,7 +7,6 @@ to the next one, is sent only the differences.
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any
@@ -27,6 +26,7 @@ from bailie.gateway import (
 from bailie.gateway.clusters import CALLS, Protocol
 from bailie.gateway.listener import FAILURES, handed_back_listener, listener, mirror_listener
 from bailie.gateway.namespace_routes import NAMESPACE_SCOPE, namespace_scope
+from bailie.gateway.xds_resource import XdsResource, resource
 from bailie.routing.table import Asleep, Elsewhere, Route
 
 if TYPE_CHECKING:
@@ -45,15 +45,6 @@ LISTENER_URL = descriptors.type_url(descriptors.LISTENER)
 ROUTES_URL = descriptors.type_url(descriptors.ROUTES)
 SCOPE_URL = descriptors.type_url(descriptors.SCOPE)
 BUCKET_URL = descriptors.type_url(descriptors.TOKEN_BUCKET)
-
-
-@dataclass(frozen=True, slots=True)
-class XdsResource:
-    """A named, versioned resource; `message` is the `envoy.service.discovery.v3.Resource` that is sent."""
-
-    name: str
-    version: str
-    message: Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,16 +75,6 @@ class ResourceSnapshot:
         backends = entry.backends if isinstance(entry, Route) else ()
         backend = next((each for each in backends if each.name == slept.name), None)
         return _awoken(key, slept.model, backend)
-
-
-def resource(name: str, message: Any) -> XdsResource:
-    """Returns `message` as it goes into a discovery response."""
-    packed = descriptors.pack(message)
-    version = hashlib.blake2b(packed.value, digest_size=8).hexdigest()
-    wrapped = descriptors.message_class("envoy.service.discovery.v3.Resource")(
-        name=name, version=version, resource=packed
-    )
-    return XdsResource(name, version, wrapped)
 
 
 @lru_cache(maxsize=64)

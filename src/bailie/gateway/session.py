@@ -24,7 +24,6 @@ from bailie.gateway.resources import (
     LISTENER_URL,
     ROUTES_URL,
     SCOPE_URL,
-    XdsResource,
 )
 from bailie.gateway.xds_requests import MOST_NAMES, MOST_TOLD, characters
 
@@ -32,6 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from bailie.gateway.resources import ResourceSnapshot
+    from bailie.gateway.xds_resource import XdsResource
     from bailie.routing.table import Asleep
 
 REQUIRED = (CLUSTER_URL, LISTENER_URL, SCOPE_URL)
