@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from bailie.wellknown import names
+from bailie.wellknown import labels, names
 
 ERROR_PERCENT, SLOW_SECONDS = "@ERROR_PERCENT@", "@SLOW_SECONDS@"
 CRITICAL, WARNING = "critical", "warning"
@@ -158,7 +158,7 @@ MODELS = (
         summary="Requests to pipelines of {{ $labels.namespace }} are refused for want of room",
         description="{{ $value | humanize }} requests of ten minutes.",
         remedy="Give the Server that runs pipelines more replicas: `kubectl scale server"
-        " seldon-pipelinegateway -n NAMESPACE --replicas=3`; [pipelines](../pipelines.md).",
+        f" {names.PIPELINE_GATEWAY} -n NAMESPACE --replicas=3`; [pipelines](../pipelines.md).",
     ),
     Alert(
         name="BailieJournalIncomplete",
@@ -273,7 +273,7 @@ CONTROL_PLANE = (
         description="Requests go on. Nothing new is placed, and no replica that is lost is replaced.",
         remedy="`bailie doctor -n NAMESPACE`; `kubectl get pods,leases -n NAMESPACE` says whether the"
         " schedulers run and which one led, and their log why none does: `kubectl logs -n"
-        " NAMESPACE -l app.kubernetes.io/name=seldon-scheduler --tail=50`.",
+        f" NAMESPACE -l {labels.NAME}={names.SCHEDULER} --tail=50`.",
     ),
     Alert(
         name="BailieNoOperatorLeads",
@@ -283,7 +283,7 @@ CONTROL_PLANE = (
         summary="No operator leads in {{ $labels.namespace }}",
         description="What runs goes on. No runtime and no server is made, changed or scaled.",
         remedy="`bailie doctor -A`; `kubectl logs -n NAMESPACE -l"
-        " app.kubernetes.io/name=seldon-v2-controller-manager --tail=50` says why no operator leads.",
+        f" {labels.NAME}={names.OPERATOR} --tail=50` says why no operator leads.",
     ),
     Alert(
         name="BailieNamespaceNotServed",
