@@ -106,14 +106,14 @@ class Caller(Messages):
         if not body:
             self.transport.write(_TOLD % (2, b"{}"))
             return
-        self.left = self.steps
-        self.advance(_REQUESTS.decode(body).inputs)
+        self.left, self.inputs = self.steps, _REQUESTS.decode(body).inputs
+        self.advance(self.inputs)
 
     def advance(self, tensors: msgspec.Raw) -> None:
-        """Asks the next step, or answers behind the last one."""
+        """Asks the next step with the data of the request, or answers with that of the last one."""
         if self.left:
             self.left -= 1
-            self.idle.pop().ask(self, tensors)
+            self.idle.pop().ask(self, self.inputs)
         else:
             body = _ENCODER.encode(Answer(tensors))
             self.transport.write(_TOLD % (len(body), body))
