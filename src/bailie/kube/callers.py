@@ -7,8 +7,9 @@ file answers no probe, and is restarted with all requests in it.
 
 from __future__ import annotations
 
-import resource
 from typing import TYPE_CHECKING
+
+from bailie.kube.open_files import part_of_files
 
 if TYPE_CHECKING:
     import asyncio
@@ -20,8 +21,7 @@ _SHARE = 2
 
 def most_callers() -> int:
     """Returns how many connections there may be, by the limit of open files of this process."""
-    files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    return _MOST if files == resource.RLIM_INFINITY else min(_MOST, files // _SHARE)
+    return part_of_files(_SHARE, _MOST)
 
 
 class Callers:

@@ -6,11 +6,12 @@ Used by the scheduler for agents and Envoys.
 from __future__ import annotations
 
 import asyncio
-import resource
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 import grpc
+
+from bailie.kube.open_files import part_of_files
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -26,11 +27,9 @@ def port_options() -> tuple[tuple[str, int], ...]:
     A caller who only connects, or asks nothing, keeps a file open: by gRPC's defaults for two minutes, or for
     ever. A process that can open no file answers no probe. Agents and Envoys always have a stream open.
     """
-    files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    most = _MOST if files == resource.RLIM_INFINITY else min(_MOST, files // _SHARE)
     return (
         ("grpc.so_reuseport", 0),  # a second process would share the port in silence
-        ("grpc.max_allowed_incoming_connections", most),
+        ("grpc.max_allowed_incoming_connections", part_of_files(_SHARE, _MOST)),
         ("grpc.server_handshake_timeout_ms", 10_000),
         ("grpc.max_connection_idle_ms", 60_000),
     )

@@ -14,3 +14,9 @@ def allow_open_files() -> int:
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     return sys.maxsize if most == resource.RLIM_INFINITY else most
+
+
+def part_of_files(share: int, most: int) -> int:
+    """Returns how many of the files that this process may open are one of `share` parts, `most` at most."""
+    files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return most if files == resource.RLIM_INFINITY else min(most, files // share)
