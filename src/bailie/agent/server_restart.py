@@ -7,13 +7,13 @@ looks at nothing else, so neither a long load nor an absent agent ends a server.
 from __future__ import annotations
 
 import os
-import shutil
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import structlog
 
 from bailie.agent.threads import in_thread
+from bailie.kube.folders import remove_folder
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -59,5 +59,5 @@ class RestartRequest:
         except FileNotFoundError:
             return False
         except IsADirectoryError:
-            shutil.rmtree(self._path)
+            remove_folder(self._path)
         return True

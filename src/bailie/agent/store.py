@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 from uuid import uuid4
@@ -27,6 +26,7 @@ from bailie.agent.errors import ArtifactError
 from bailie.agent.files import read_text, write_text
 from bailie.api.names import LONGEST_LABEL, MODEL_NAME
 from bailie.api.texts import shown
+from bailie.kube.folders import remove_folder
 from bailie.lifecycle.signature import Signature  # noqa: TC001 - msgspec reads the annotations of records
 from bailie.wellknown.versions import server_name_of
 
@@ -79,7 +79,7 @@ class Store:
     def open(self) -> list[VersionRecord]:
         """Makes the folders, drops unfinished downloads, and returns the versions in the repository."""
         self.models.mkdir(parents=True, exist_ok=True)
-        shutil.rmtree(self._incoming, ignore_errors=True)
+        remove_folder(self._incoming)
         self._incoming.mkdir()
         records = [_read(path) for path in sorted(self.models.glob(f"*/{RECORD}"))]
         return [record for record in records if record is not None]
@@ -92,7 +92,7 @@ class Store:
 
     def discard(self, workplace: Path) -> None:
         """Deletes the folder of an attempt."""
-        shutil.rmtree(workplace, ignore_errors=True)
+        remove_folder(workplace)
 
     def install(self, prepared: Path, record: VersionRecord) -> None:
         """Moves a prepared version folder into the repository, in the place of an older one."""
@@ -120,7 +120,7 @@ class Store:
             self.folder(server_name).rename(trash)
         except FileNotFoundError:
             return
-        shutil.rmtree(trash, ignore_errors=True)
+        remove_folder(trash)
 
 
 def _checked(server_name: str) -> str:

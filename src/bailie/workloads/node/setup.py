@@ -7,7 +7,6 @@ the worker once a minute, so that a Secret or ConfigMap that was missing or has 
 from __future__ import annotations
 
 import asyncio
-import shutil
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -15,6 +14,7 @@ import structlog
 
 from bailie import __version__
 from bailie.kube.errors import ApiError, NotFound
+from bailie.kube.folders import remove_folder
 from bailie.wellknown import variables
 from bailie.workloads.node import tokens, volumes
 from bailie.workloads.node.environment import ConfigError
@@ -141,9 +141,6 @@ class PodSetup:
 
     def remove(self) -> None:
         """Deletes the pod's directory; claims stay."""
-        try:
-            shutil.rmtree(self.directory)
-        except FileNotFoundError:
-            pass
-        except OSError as error:
-            log.warning("pod directory not removed", path=str(self.directory), error=str(error))
+        remove_folder(self.directory)
+        if self.directory.exists():
+            log.warning("pod directory not removed", path=str(self.directory))
