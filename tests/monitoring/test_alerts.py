@@ -141,6 +141,7 @@ def test_each_alert_has_a_cause():
     assert list(CAUSES) == [each.name for each in ALERTS]
 
 
+@pytest.mark.slow
 def test_each_alert_fires_on_its_cause_and_no_other_does(tmp_path):
     tests = [one("healthy", {}, [])]
     tests += [one(name, changed, [name]) for name, changed in CAUSES.items()]
