@@ -17,6 +17,8 @@ def test_versions_stand_side_by_side_until_they_leave():
     assert plans.put(PlanSource("p", 9, SPEC)) == ""
     assert plans.get("p.pipeline_9") is kept
     assert plans.newest("p") is plans.get("p.pipeline_10")
+    asked = ("p", "p.pipeline_9", "p.pipeline_10", "p.pipeline_11", "q", "")
+    assert [*map(plans.key_of, asked)] == ["p.pipeline_10", "p.pipeline_9", "p.pipeline_10", "", "", ""]
     plans.take_out("p.pipeline_10")
     assert plans.newest("p") is kept
     plans.take_out("p.pipeline_9")

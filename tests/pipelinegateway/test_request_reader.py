@@ -19,10 +19,11 @@ CHUNKED = (
 )
 GET = b"GET /c?d HTTP/1.1\r\nX-Y: z\r\n\r\n"
 ALL = LENGTH + CHUNKED + GET + LENGTH
+KNOWN = {"p_1": "p_1", "p": "p_1", "q_1": "q_1"}.get
 
 
 def reader(most=MOST, budget=1 << 20):
-    limits = ReadLimits(most, ByteBudget(budget))
+    limits = ReadLimits(most, ByteBudget(budget), KNOWN)
     return RequestReader(limits, answer_forms("ns")), limits.budget
 
 
@@ -121,15 +122,22 @@ def posted(path, headers="", size=2_000):
         lambda number: posted(f"/v1/completions?{number}"),
         lambda number: posted(f"/?/{number}/{number}/{number}"),
         lambda number: posted("/m", f"content-type: application/grpc\r\ngrpc-timeout: {number}S\r\n"),
+        lambda number: posted(f"/v2/models/invented_{number}/infer"),
+        lambda number: posted(f"/v2/pipelines/{'p' if number % 2 else 'p_1'}/infer"),
+        lambda number: posted(f"/v2/models/p_{number + 2}/infer"),
+        lambda number: posted("/m", f"content-type: application/grpc\r\nbailie-version: p_{number + 2}\r\n"),
+        lambda number: posted(
+            "/m", f"content-type: application/grpc\r\nbailie-version: no version{number}\r\n"
+        ),
     ],
 )
 def test_no_word_of_a_caller_makes_more_of_the_room_his(asked):
     budget = ByteBudget(10_000)
-    readers = [RequestReader(ReadLimits(MOST, budget), answer_forms("ns")) for _ in range(20)]
+    readers = [RequestReader(ReadLimits(MOST, budget, KNOWN), answer_forms("ns")) for _ in range(20)]
     found = [each for number, one in enumerate(readers) for each in one.feed(asked(number))]
     assert sum(each.refusal is None for each in found) == 2
     assert not any(each.held.owner == "" for each in found if each.refusal is None)
-    (heard,) = RequestReader(ReadLimits(MOST, budget), answer_forms("ns")).feed(
+    (heard,) = RequestReader(ReadLimits(MOST, budget, KNOWN), answer_forms("ns")).feed(
         posted("/v2/models/q_1/infer")
     )
     assert heard.refusal is None

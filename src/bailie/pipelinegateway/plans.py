@@ -93,6 +93,11 @@ class Plans:
         """Returns the newest version of a pipeline."""
         return self._newest.get(name)
 
+    def key_of(self, asked: str) -> str:
+        """Returns the key of the version that a key, or a pipeline's name, stands for; empty for none."""
+        served = self._served.get(asked) or self._newest.get(asked)
+        return served.key if served is not None else ""
+
     @property
     def names(self) -> frozenset[str]:
         """The names of all pipelines."""

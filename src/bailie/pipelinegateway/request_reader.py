@@ -18,6 +18,8 @@ from bailie.pipelinegateway.http_values import HttpRequest
 from bailie.wellknown import headers
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from bailie.pipelinegateway.answers import Answers
     from bailie.pipelinegateway.grpc_answers import AnswerForms
     from bailie.pipelinegateway.http_values import Headers, HttpAnswer
@@ -26,7 +28,7 @@ MOST_HEAD_BYTES = 64 << 10
 """Bytes of a request's line and headers together; Envoy lets 60 KiB through."""
 _VERSION = headers.VERSION.encode()
 _NOBODY = "no version"
-"""The owner of the bytes of requests that are for no version."""
+"""The owner of the bytes of requests that are for no version, or for one that is not known here."""
 _FRAMING_SHARE = 8
 _FRAMING_BYTES = 64 << 10
 """Bytes beside a body: its chunks' lengths, which may be seven times its own, and trailers."""
@@ -34,10 +36,14 @@ _FRAMING_BYTES = 64 << 10
 
 @dataclass(frozen=True, slots=True)
 class ReadLimits:
-    """The limits of reading: bytes of one body, and `budget` for all."""
+    """The limits of reading: bytes of one body, and `budget` for all.
+
+    `version` returns the version that a request asks for by a name or a key, empty for none.
+    """
 
     most_body_bytes: int
     budget: ByteBudget
+    version: Callable[[str], str]
 
 
 class RequestReader:
@@ -126,7 +132,7 @@ class RequestReader:
         self._head, self._body = False, True
         self._headers = tuple(self._fields)
         self._named = dict(reversed(self._fields))  # the first of a name counts
-        self._held = Reservation(self._limits.budget, self._asked())
+        self._held = Reservation(self._limits.budget, self._limits.version(self._asked()) or _NOBODY)
         length = self._named.get(b"content-length", b"0")
         if self._came + self._chunk > MOST_HEAD_BYTES and self._head_bytes() > MOST_HEAD_BYTES:
             self._refuse(self.answers.long_head(MOST_HEAD_BYTES))
@@ -134,14 +140,15 @@ class RequestReader:
             self._refuse(self.answers.long_body(self._limits.most_body_bytes))
 
     def _asked(self) -> str:
-        """Returns the version that the request is for, as Envoy's route has it: the owner of its bytes.
+        """Returns what the request says that it is for.
 
-        Callers choose the query. An owner for each query would have more than the share of its pipeline.
+        Envoy's route writes it. A caller who comes past Envoy may write anything, and would have a share of
+        the bytes for each name that is believed.
         """
         if self._grpc:
-            return self._named.get(_VERSION, b"").decode("latin-1") or _NOBODY
+            return self._named.get(_VERSION, b"").decode("latin-1")
         path = self._target.partition(b"?")[0]
-        return b"".join(path.split(b"/", 4)[3:4]).decode("latin-1") or _NOBODY
+        return b"".join(path.split(b"/", 4)[3:4]).decode("latin-1")
 
     def on_body(self, data: bytes) -> None:
         """Adds to the body, unless the request is refused."""

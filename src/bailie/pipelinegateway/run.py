@@ -141,7 +141,8 @@ async def gateway(settings: PipelineGatewaySettings) -> AsyncIterator[RunningGat
         versions = PlanVersions(plans, outbox, settings.plan_file, left=left, later=later, broker=broker)
         forms, metadata = answer_forms(settings.namespace), MetadataQuestions(engine)
         service = PipelineService(engine, forms, metadata, broker)
-        reading = ConnectionLimits(ReadLimits(settings.most_body_bytes, budget), settings.seconds)
+        read = ReadLimits(settings.most_body_bytes, budget, plans.key_of)
+        reading = ConnectionLimits(read, settings.seconds)
         models = ModelNames()
         consuming = broker.consuming(engine, models) if broker is not None else nullcontext()
         async with _listening(settings, service, reading) as port, consuming:
