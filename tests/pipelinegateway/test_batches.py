@@ -88,6 +88,22 @@ async def test_rows_that_are_not_there_fill_no_batch_of_others(tmp_path, protoco
         assert 'the data of tensor "x" are ' in told["cause"]
 
 
+async def test_a_value_that_its_type_cannot_hold_fails_its_own_request_alone(tmp_path):
+    """The model is asked for the whole batch, and would refuse the rows of all for this one."""
+    spec = {"steps": [{"name": "drift", "batch": {"size": 2}}], "output": {"steps": ["drift"]}}
+    async with serving() as models, running(tmp_path, models, {"p_1": spec}) as (_, port):
+        said = [await ask(port, "p_1", numbers(value)) for value in (1, 300, -1, 2)]
+        assert [each.status for each in said] == [422, 400, 400, 200]
+        for refused in said[1:3]:
+            assert refused.json["reason"] == "StepError"
+            assert 'the data of tensor "x" have a value that UINT8 cannot hold' in refused.json["error"]
+        assert batches_of(models) == [[1, 2]]
+
+
+def numbers(value):
+    return {"inputs": [{**tensor("x", [value], [1, 1]), "datatype": "UINT8"}]}
+
+
 async def test_each_form_has_its_window(tmp_path):
     spec = batched(10, windowMs=200)
     async with serving() as models, running(tmp_path, models, {"p_1": spec}) as (engine, port):

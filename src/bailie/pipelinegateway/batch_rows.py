@@ -2,12 +2,13 @@
 
 The part of the dialects that `batches` alone uses. A batch is one message to a model: data of another
 encoding, or fewer values than a shape says, would have the model refuse the rows of all other callers. Values
-are counted without being decoded, in a few passes over the bytes.
+are counted without being decoded, in a few passes over the bytes; `batch_values` looks at what they are.
 """
 
 from __future__ import annotations
 
 import re
+from contextlib import contextmanager
 from math import prod
 from typing import TYPE_CHECKING
 
@@ -24,8 +25,19 @@ from bailie.kube.protobuf_fields import (
     MalformedMessage,
     fields,
 )
+from bailie.pipelinegateway.batch_values import (
+    UnfitValue,
+    are_finite,
+    check_truths,
+    check_varints,
+    is_text,
+    number_words,
+    string_words,
+    text_words,
+)
 from bailie.pipelinegateway.json_bodies import (
     BINARY_SIZE,
+    MOST_DIMENSIONS,
     BinaryData,
     MalformedBody,
     MessageMeta,
@@ -35,14 +47,14 @@ from bailie.pipelinegateway.json_bodies import (
 from bailie.pipelinegateway.protobuf_bodies import PARAMETERS, WireMeta
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from bailie.dataflow.tensors import Parcel, TensorHandle
     from bailie.pipelinegateway.json_bodies import Given
     from bailie.pipelinegateway.protobuf_bodies import WireData
 
 Encoding = tuple[str, bytes]
-"""How data is written, and the parameters that say how it is to be read."""
+"""How data is written, what is unusual in it, and the parameters that say how it is to be read."""
 
 _SIZES = {
     "BOOL": 1,
@@ -80,6 +92,7 @@ _WIRES = {6: FIXED32, 7: FIXED64, 8: DELIMITED}
 _CONTINUED = bytes(range(128, 256))
 """The bytes of a varint that are not its last."""
 _NO_VARINTS = re.compile(rb"[\x80-\xff]{10}|[\x80-\xff]\Z")
+NO_TEXT, NOT_FINITE = "no text", "NaN"
 MOST_WALKED = 1 << 16
 """Values of a request that are counted one by one, as strings are: more would keep all others waiting."""
 _OPENING = re.compile(rb"[\[\s]*")
@@ -94,10 +107,9 @@ def json_encoding(tensor: TensorHandle, walked: FieldCount) -> Encoding:
     """
     payload: TensorData | BinaryData = tensor.payload  # type: ignore[assignment]  # as `json_bodies` made it
     if isinstance(payload, BinaryData):
-        _check_raw(tensor, payload.binary, walked)
         others = {key: bytes(each) for key, each in parameters_of(payload.parameters).items()}
         others.pop(BINARY_SIZE, None)
-        return "binary", _in_order(others)
+        return f"binary {_raw_words(tensor, payload.binary, walked)}", _in_order(others)
     text = bytes(payload.data).strip()  # type: ignore[arg-type]  # there is one of the two
     if text[:1] != b"[":
         raise MalformedBody(f'the data of tensor "{shown(tensor.name)}" is no list, as that of a batch is')
@@ -108,7 +120,7 @@ def json_encoding(tensor: TensorHandle, walked: FieldCount) -> Encoding:
     if tensor.datatype in _SIZES and (b'"' in text or b"{" in text):
         name = shown(tensor.name)
         raise MalformedBody(f'the data of tensor "{name}" is not of numbers, and {tensor.datatype} is')
-    written = _written(tensor, text)
+    written = _written(tensor, text, walked)
     return written, b"" if payload.parameters is msgspec.UNSET else bytes(payload.parameters)
 
 
@@ -119,19 +131,22 @@ def protobuf_encoding(tensor: TensorHandle, walked: FieldCount) -> Encoding:
     """
     payload: WireData = tensor.payload  # type: ignore[assignment]  # as `protobuf_bodies` makes it
     if payload.raw is not None:
-        _check_raw(tensor, payload.raw, walked)
-        return "raw", payload.extras
+        return f"raw {_raw_words(tensor, payload.raw, walked)}", payload.extras
     if tensor.datatype not in _FIELDS:
         _check_least(tensor, sum(map(len, payload.contents)))
         return "typed", payload.extras
+    found, words = 0, ""
     try:
-        found = sum(_typed_values(bytes(part), tensor.datatype, walked) for part in payload.contents)
+        with _values_of(tensor):
+            for part in payload.contents:
+                number, odd = _typed_values(bytes(part), tensor.datatype, walked)
+                found, words = found + number, words or odd
     except MalformedMessage as error:
         name = shown(tensor.name)
         raise MalformedBody(f'the contents of tensor "{name}" are malformed: {error}') from None
     if found != prod(tensor.shape):
         raise _shortage(tensor, f"{found} values")
-    return "typed", payload.extras
+    return f"typed {words}", payload.extras
 
 
 def json_parameters(meta: object) -> bytes:
@@ -184,19 +199,47 @@ def _in_order(parameters: Mapping[str, bytes]) -> bytes:
     return repr(sorted(parameters.items())).encode() if parameters else b""
 
 
-def _written(tensor: TensorHandle, text: bytes) -> str:
-    """Returns how a list of JSON is written: how deep, and whether numbers are missing in it, which a model
-    may refuse. Raises MalformedBody for numbers in other lists than those of its shape."""
+def _written(tensor: TensorHandle, text: bytes, walked: FieldCount) -> str:
+    """Returns how a list of JSON is written: how deep, and what a model may refuse in it.
+
+    Raises MalformedBody for numbers in other lists than those of its shape, and for values that its type
+    cannot hold.
+    """
     opening = _OPENING.match(text)
     depth = opening.group().count(b"[") if opening else 0
+    number = prod(tensor.shape)
+    if tensor.datatype == "BYTES" and number:
+        _walk(walked, number)
+        with _values_of(tensor):
+            return f"JSON {depth} {string_words(text, min(depth, MOST_DIMENSIONS), number)}"
     if b'"' in text:
-        return f"JSON {depth}"
+        with _values_of(tensor):
+            return f"JSON {depth} {text_words(text)}"
     lists = text.translate(None, _NO_LISTS)
     flat = depth == 1 and lists.count(b"[") > 1
     if flat or (depth == len(tensor.shape) > 1 and not _fits(lists, tensor.shape)):
         name, shape = shown(tensor.name), shown(str(list(tensor.shape)))
         raise MalformedBody(f'the data of tensor "{name}" are in other lists than its shape {shape} says')
-    return f"JSON {depth} with null" if b"null" in text else f"JSON {depth}"
+    with _values_of(tensor):
+        return f"JSON {depth} {number_words(tensor.datatype, text)}"
+
+
+@contextmanager
+def _values_of(tensor: TensorHandle) -> Iterator[None]:
+    """Raises MalformedBody with the tensor's name for a value that its type cannot hold."""
+    try:
+        yield
+    except UnfitValue as error:
+        raise MalformedBody(f'the data of tensor "{shown(tensor.name)}" {error}') from None
+
+
+def _walk(walked: FieldCount, number: int) -> None:
+    """Counts strings that are looked at one by one. Raises MalformedBody for too many of a request."""
+    walked.left -= number
+    if walked.left < 0:
+        raise MalformedBody(
+            f"the request has more than {walked.most} strings, and a batch takes no more of one"
+        )
 
 
 def _fits(lists: bytes, shape: tuple[int, ...]) -> bool:
@@ -224,14 +267,20 @@ def _values(text: bytes) -> tuple[int, int]:
     return min(most, (plain.count(b'"') - plain.count(b'\\"')) // 2), most
 
 
-def _check_raw(tensor: TensorHandle, data: bytes | memoryview, walked: FieldCount) -> None:
+def _raw_words(tensor: TensorHandle, data: bytes | memoryview, walked: FieldCount) -> str:
+    """Returns what a model may refuse in raw data; empty for nothing. Raises MalformedBody."""
     each = _SIZES.get(tensor.datatype)
     if tensor.datatype == "BYTES":
-        _check_strings(tensor, data, walked)
-    elif each is None:
+        return "" if _are_texts(tensor, data, walked) else NO_TEXT
+    if each is None:
         _check_least(tensor, len(data))
-    elif len(data) != prod(tensor.shape) * each:
+        return ""
+    if len(data) != prod(tensor.shape) * each:
         raise _shortage(tensor, f"{len(data)} bytes")
+    with _values_of(tensor):
+        if tensor.datatype == "BOOL":
+            check_truths(bytes(data))
+    return "" if are_finite(tensor.datatype, bytes(data)) else NOT_FINITE
 
 
 def _check_least(tensor: TensorHandle, size: int) -> None:
@@ -240,42 +289,47 @@ def _check_least(tensor: TensorHandle, size: int) -> None:
         raise _shortage(tensor, f"{size} bytes")
 
 
-def _check_strings(tensor: TensorHandle, data: bytes | memoryview, walked: FieldCount) -> None:
-    """Refuses other strings than as many as the shape says, each of which has its length before it."""
-    number, at = prod(tensor.shape), 0
+def _are_texts(tensor: TensorHandle, data: bytes | memoryview, walked: FieldCount) -> bool:
+    """Says whether all strings are text. Raises MalformedBody for other strings than as many as the shape
+    says, each of which has its length before it."""
+    number, at, texts = prod(tensor.shape), 0, True
     if 4 * number > len(data):
         raise _shortage(tensor, f"{len(data)} bytes of strings")
-    walked.left -= number
-    if walked.left < 0:
-        raise MalformedBody(
-            f"the request has more than {walked.most} strings, and a batch takes no more of one"
-        )
+    _walk(walked, number)
     for _ in range(number):
-        at += 4 + int.from_bytes(data[at : at + 4], "little")
+        begin = at + 4
+        at = begin + int.from_bytes(data[at:begin], "little")
+        texts = texts and is_text(bytes(data[begin:at]))
     if at != len(data):
         raise _shortage(tensor, f"{len(data)} bytes of strings")
+    return texts
 
 
-def _typed_values(contents: bytes, datatype: str, walked: FieldCount) -> int:
-    """Returns how many values typed contents have. Raises MalformedMessage for bytes that would be no values
-    of the type between those of others."""
-    own, found = _FIELDS[datatype], 0
+def _typed_values(contents: bytes, datatype: str, walked: FieldCount) -> tuple[int, str]:
+    """Returns how many values typed contents have, and what a model may refuse in them.
+
+    Raises MalformedMessage for bytes that would be no values of the type between those of others, UnfitValue
+    for numbers that the type cannot hold.
+    """
+    own, found, words = _FIELDS[datatype], 0, ""
     alone = _WIRES.get(own, VARINT)
     for number, wire, _, at, end in fields(contents, 0, len(contents), walked):
         if number != own or wire not in (alone, DELIMITED):
             raise MalformedMessage(f"field {number} has no values of {datatype}")
-        if wire == alone:
-            found += 1
+        values = contents[at:end]
+        if alone == DELIMITED:
+            found, words = found + 1, words or ("" if is_text(values) else NO_TEXT)
         elif alone == VARINT:
-            packed = contents[at:end]
-            if _NO_VARINTS.search(packed):
+            if _NO_VARINTS.search(values):
                 raise MalformedMessage(f"field {number} ends within a number, or has one that is too long")
-            found += len(packed.translate(None, _CONTINUED))
-        elif (end - at) % _SIZES[datatype]:
+            check_varints(datatype, values)
+            found += len(values.translate(None, _CONTINUED))
+        elif len(values) % _SIZES[datatype]:
             raise MalformedMessage(f"field {number} ends within a number")
         else:
-            found += (end - at) // _SIZES[datatype]
-    return found
+            words = words or ("" if are_finite(datatype, values) else NOT_FINITE)
+            found += len(values) // _SIZES[datatype]
+    return found, words
 
 
 def _shortage(tensor: TensorHandle, found: str) -> MalformedBody:
