@@ -303,6 +303,30 @@ async def test_what_a_caller_says_has_no_sink_refuse_the_event(world, sink, said
 
 
 @pytest.mark.asyncio(loop_scope="module")
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        (b"gzip", "gzip"),
+        (b"GZIP, br", "gzip,br"),
+        (b"no\xffthing", "nothing"),
+        (b"identity", None),
+        (b"", None),
+    ],
+)
+async def test_no_sink_decodes_what_a_caller_says_is_compressed(world, sink, said, told):
+    """The words go on as attributes, which no framework of a sink acts on and no broker drops."""
+    mesh, *_ = world
+    kind = {"content-type": "application/json"}
+    await mesh.http.post(PATH.format("iris"), content=b"{}", headers={**kind, "content-encoding": said})
+    found, body = (await events(sink, 2))[REQUEST]
+    assert body == b"{}"
+    assert "content-encoding" not in found
+    assert found.get("ce-contentencoding") == told
+    assert found.get("ce-contenttype") == ("application/json" if told else None)
+    assert found["content-type"] == ("application/octet-stream" if told else "application/json")
+
+
+@pytest.mark.asyncio(loop_scope="module")
 async def test_a_part_of_the_requests(world, sink):
     """A request that is sent is sent with its answer; of 100 requests 30 are, within five deviations."""
     mesh, *_ = world

@@ -122,11 +122,21 @@ end
 
 local function header(headers, name) return string.sub(headers:get(name) or "", 1, 256) end
 
+-- Words of a caller that go into attributes, without what no attribute may have.
+local function words(headers, name) return (string.gsub(header(headers, name), "[^%w,.;=_*-]", "")) end
+
+-- How the body is compressed, or so its sender says. Under HTTP's own header a sink would expand it, or refuse the event
+-- where that fails, by which a caller could keep a request out of the log; and brokers drop what is no attribute.
+local function coding(headers)
+  local found = string.lower(words(headers, "content-encoding"))
+  return found ~= "identity" and found or ""
+end
+
 local function event(handle, headers, context, what, id, via)
-  local kind, status = header(headers, "content-type"), headers:get(":status")
-  local sizes = { encoding = header(headers, "content-encoding"), json = header(headers, "inference-header-content-length") }
-  if sizes.json == "" then sizes.json = header(headers, "inference-content-length") end
-  local grpc_status, grpc_encoding = headers:get("grpc-status"), header(headers, "grpc-encoding")
+  local kind, status, coded = header(headers, "content-type"), headers:get(":status"), coding(headers)
+  local json = words(headers, "inference-header-content-length")
+  if json == "" then json = words(headers, "inference-content-length") end
+  local grpc_status, grpc_encoding = headers:get("grpc-status"), words(headers, "grpc-encoding")
   local body, size, cut = collected(handle, context.model)
   kind, body = unframed(kind, body)
   local found = {
@@ -142,8 +152,11 @@ local function event(handle, headers, context, what, id, via)
   if status ~= nil then found["ce-status"] = status end
   if grpc_status ~= nil then found["ce-grpcstatus"] = grpc_status end
   if cut ~= nil then found["ce-bodycut"] = cut end
-  if sizes.encoding ~= "" then found["content-encoding"] = sizes.encoding end
-  if sizes.json ~= "" then found["inference-header-content-length"] = sizes.json end
+  if coded ~= "" then
+    found["content-type"], found["ce-contenttype"] = "application/octet-stream", found["content-type"]
+    found["ce-contentencoding"] = coded
+  end
+  if json ~= "" then found["inference-header-content-length"] = json end
   if grpc_encoding ~= "" then found["ce-grpcencoding"] = grpc_encoding end
   -- Where the sink's cluster has just gone with its route, there is nobody to send to.
   pcall(handle.httpCall, handle, context.cluster, found, body, {
