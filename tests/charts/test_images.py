@@ -1,11 +1,14 @@
 """What can be said of the Dockerfile without building it: it fits the charts and is pinned."""
 
+import ctypes
 import json
 import os
 import re
 import shlex
 import signal
 import subprocess
+import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -128,3 +131,34 @@ def test_a_process_that_ends_by_itself_ends_its_container(tmp_path, image, name,
 def test_a_process_reads_what_its_container_is_given(tmp_path, image, name, told):
     with started(tmp_path, image, name, "exec cat", stdin=subprocess.PIPE) as process:
         assert process.communicate("words", timeout=60)[0] == "words"
+
+
+ORPHANS = """
+import os, sys, time
+from pathlib import Path
+
+reader, writer = os.pipe()
+for _ in range(20):
+    if not os.fork():
+        for _ in range(2):
+            if not os.fork():
+                os.setsid()
+                os.write(writer, os.getpid().to_bytes(4, "little"))
+                os._exit(0)
+        os._exit(0)
+pids = [int.from_bytes(os.read(reader, 4), "little") for _ in range(40)]
+for _ in range(1_000):
+    if not any(Path(f"/proc/{pid}").exists() for pid in pids):
+        sys.exit(7)
+    time.sleep(0.01)
+"""
+PR_SET_CHILD_SUBREAPER = 36
+
+
+def test_what_a_models_code_leaves_behind_is_no_zombie(tmp_path):
+    """Process 1 of a container gets all orphans, and is the only one that can wait for their end."""
+    (tmp_path / "orphans.py").write_text(ORPHANS)
+    script = f"exec {sys.executable} {tmp_path / 'orphans.py'}"
+    adopt = partial(ctypes.CDLL(None, use_errno=True).prctl, PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    with started(tmp_path, "bailie-mlserver", "python", script, preexec_fn=adopt) as process:
+        assert process.wait(30) == 7
