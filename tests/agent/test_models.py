@@ -471,6 +471,39 @@ async def _rest(bench: Bench, now, *, restarted: bool = False, trouble: str = ""
     return now() - began
 
 
+@pytest.mark.parametrize(
+    ("under_way", "reason", "words", "rests"),
+    [
+        ({"iris_1": 1}, "ServerEnded", "1 request for this model, and none for another one", True),
+        (
+            {"iris_1": 2, "iris_2": 1},
+            "ServerEnded",
+            "2 requests for this model, and others for iris_2",
+            False,
+        ),
+        ({"iris_2": 1}, "ModelNotReady", "it answered iris_2; this model had no request", False),
+        ({"unknown_1": 1}, "ModelNotReady", "no longer says that iris_1 is ready", False),
+        ({}, "ModelNotReady", "no longer says that iris_1 is ready", False),
+    ],
+)
+async def test_models_that_answered_when_the_server_ended_are_named_and_the_only_one_rests(
+    under_way, reason, words, rests
+):
+    """The second time: one end may have had any cause."""
+    async with working() as bench:
+        bench.models.submit(load())
+        bench.models.submit(load("y", 2))
+        await bench.idle()
+        for _ in range(2):
+            bench.models.lost(_seen(bench, 1), {}, restarted=True, under_way=under_way)
+            await bench.idle()
+        said = next(each for each in reversed(bench.reports) if each.state == LOADING)
+        assert (said.version.number, said.reason) == (1, reason)
+        assert words in said.message
+        assert ("take off iris_1" in bench.loader.calls) == rests
+        assert ("it is loaded again at" in said.message) == rests
+
+
 async def test_what_rests_says_so_and_is_off_the_server_and_no_work():
     async with working() as bench:
         bench.models.submit(load())

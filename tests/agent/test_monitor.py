@@ -26,7 +26,13 @@ def monitor_of(*, at_work: bool = False, loading: int = 0) -> Monitor:
     server: Any = SimpleNamespace(loading=loading, condemned="")
     settings = Settings(namespace="a", pod="m-0", server="m", replica=0)
     return Monitor(
-        settings=settings, server=server, memory=nothing, models=models, outbox=nothing, restart=nothing
+        settings=settings,
+        server=server,
+        memory=nothing,
+        models=models,
+        outbox=nothing,
+        restart=nothing,
+        was_under_way=nothing,
     )
 
 
@@ -129,14 +135,33 @@ class Restarted:
     def loaded(self) -> dict[str, int]:
         return {"iris_1": 1}
 
-    def lost(self, seen: dict[str, int], troubles: dict[str, str], *, restarted: bool) -> None:
+    def lost(
+        self, seen: dict[str, int], troubles: dict[str, str], *, restarted: bool, under_way: Any
+    ) -> None:
         assert restarted
+        assert under_way == {"iris_1": 2}
         assert troubles == {}
         self.told.append(list(seen))
 
     def update_status(self, **fields: int) -> None:
         if "server_ready" in fields:
             self.told.append(fields["server_ready"])
+
+
+class Ending(Restarted):
+    """A server that ends between a look at it and the next reading of its index, once it is told to."""
+
+    reconnects = False
+
+    async def index(self, seconds: float) -> Index:
+        self.connections += self.reconnects
+        return await super().index(seconds)
+
+    def lost(self, seen: dict[str, int], troubles: dict[str, str], *, restarted: bool, **_: Any) -> None:
+        self.told.append(restarted)
+
+    def update_status(self, **fields: int) -> None:
+        pass
 
 
 @pytest.mark.parametrize(
@@ -172,6 +197,17 @@ async def test_a_server_that_came_back_between_two_looks_is_noticed(health, at_w
     assert world.told[: len(told)] == told
 
 
+async def test_a_server_that_ends_just_before_its_index_is_read_counts_as_restarted():
+    """Else its models would rest, as if each had been lost for a reason of its own."""
+    world: Any = Ending(answers=[True] * 10_000)
+    async with monitored(world, index_seconds=0.001):
+        await until(lambda: len(world.told) >= 5)
+        assert world.told[-1] is False
+        world.reconnects, expected = True, len(world.told)
+        await until(lambda: len(world.told) > expected)
+        assert world.told[expected] is True
+
+
 async def test_a_drain_that_begins_while_memory_is_read_stays_announced():
     outbox, world = Outbox(agent_pb2.ReplicaStatus()), Restarted(answers=[True])
 
@@ -187,9 +223,12 @@ async def test_a_drain_that_begins_while_memory_is_read_stays_announced():
 
 
 @asynccontextmanager
-async def monitored(world: Any, **others: Any):
-    settings = Settings(namespace="a", pod="m-0", server="m", replica=0, poll_seconds=0.001)
-    parts = {"server": world, "memory": world, "models": world, "outbox": world, "restart": world}
+async def monitored(world: Any, index_seconds: float = 10.0, **others: Any):
+    settings = Settings(
+        namespace="a", pod="m-0", server="m", replica=0, poll_seconds=0.001, index_seconds=index_seconds
+    )
+    parts = dict.fromkeys(("server", "memory", "models", "outbox", "restart"), world)
+    parts["was_under_way"] = SimpleNamespace(read=lambda: {"iris_1": 2})
     monitor = Monitor(settings=settings, **parts | others)
     async with asyncio.timeout(60), asyncio.TaskGroup() as group:
         running = group.create_task(monitor.run())

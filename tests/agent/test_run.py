@@ -12,8 +12,9 @@ import sys
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import httpx
 import pytest
 from tests.agent.conftest import load, running, unload, version
 from tests.support import plain_http
@@ -31,9 +32,6 @@ from bailie._gen.agent_pb2 import (
 )
 from bailie.agent.server_restart import HUNG_FILE
 from bailie.lifecycle.retry import MOST_DEATHS
-
-if TYPE_CHECKING:
-    import httpx
 
 
 async def infer(url: str, name: str) -> httpx.Response:
@@ -335,6 +333,47 @@ async def test_restarted_agent_finds_everything_loaded(settings, scheduler, mlse
         assert hello.status.server_ready
         assert await answer(mlserver, iris) == [0]
     assert mlserver.log.read_text().count("Loaded model") == before
+
+
+KILLING = """
+import os
+from mlserver import MLModel
+class Model(MLModel):
+    async def load(self):
+        return True
+    async def predict(self, payload):
+        os._exit(3)
+"""
+
+
+async def test_a_model_that_ends_the_server_in_a_request_is_named_by_all(
+    settings, scheduler, mlserver, trained_models, tmp_path
+):
+    (tmp_path / "model.py").write_text(KILLING)
+    async with running(settings):
+        await scheduler.connected()
+        iris = await loaded(scheduler, trained_models.iris)
+        kills = version("kills")
+        scheduler.send(load(kills, tmp_path / "model.py", "python"))
+        await scheduler.reaches(kills, MODEL_STATE_LOADED)
+        body = {"inputs": [{"name": "x", "shape": [1], "datatype": "INT8", "data": [1]}]}
+        async with plain_http.async_client() as client:
+            with pytest.raises(httpx.TransportError):
+                await client.post(f"{mlserver.url}/v2/models/kills_{kills.number}/infer", json=body)
+        assert mlserver.wait(30) == 3
+        mlserver.start()
+        await scheduler.until(lambda: scheduler.states(iris) == RELOADED)
+        await scheduler.until(lambda: scheduler.states(kills) == RELOADED)
+        said = {each: report_of_the_loss(scheduler, each) for each in ("iris", "kills")}
+    ended = "the inference server ended while it answered"
+    assert said["kills"] == ("ServerEnded", f"{ended} 1 request for this model, and none for another one")
+    assert said["iris"] == ("ModelNotReady", f"{ended} kills_{kills.number}; this model had no request there")
+
+
+def report_of_the_loss(scheduler, name):
+    """Returns reason and message with which a version was first said to be lost."""
+    own = [each for each in scheduler.reports if each.version.name == name and each.message]
+    return own[0].reason, own[0].message
 
 
 async def test_restarted_agent_loads_what_a_restarted_server_lost(

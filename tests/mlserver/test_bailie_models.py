@@ -12,8 +12,10 @@ import pytest
 from tests.support import plain_http
 from tests.support.environments import mlserver_environment
 from tests.support.mlserver import MlserverProcess
+from tests.support.waiting import until
 
 from bailie._gen import inference_pb2, inference_pb2_grpc
+from bailie.mlserver.bailie_under_way import TABLE, was_under_way
 
 HEAD = """
 from __future__ import annotations
@@ -314,9 +316,11 @@ async def test_a_server_whose_models_hang_ends(tmp_path, client):
     try:
         (await client.post(write(server, "hangs"))).raise_for_status()
         hanging = begin(infer(client, server, "hangs", "time.sleep(600)"))
-        await asyncio.sleep(1)
+        table = server.folder / "models" / TABLE
+        await until(lambda: was_under_way(table) == {"hangs": 1})
         server.signal(signal.SIGTERM)
         assert await asyncio.to_thread(server.wait, 30) == 0
+        assert was_under_way(table) == {}, "a server that was told to end accuses nobody"
         await asyncio.gather(hanging, return_exceptions=True)
     finally:
         server.kill()

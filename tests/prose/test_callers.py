@@ -43,6 +43,7 @@ KNOWN = {
     "bailie.mlserver.bailie_bodies": "start imports the file beside it, where Bailie is not installed",
     "bailie.mlserver.bailie_filenames": "start imports the file beside it, where Bailie is not installed",
     "bailie.mlserver.bailie_models": "start imports the file beside it, where Bailie is not installed",
+    "bailie.mlserver.bailie_under_way": "start imports the file beside it, where Bailie is not installed",
 }
 """Modules whose wording reads as if the named caller imported them."""
 _ROLE = re.compile(rf"\bthe ({'|'.join(_ROLES)})\b(?!')|\b(agents)\b")

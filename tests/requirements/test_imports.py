@@ -27,6 +27,7 @@ OTHER_PYTHONS = {
     "bailie_loops",
     "bailie_models",
     "bailie_quick",
+    "bailie_under_way",
     "joblib",
     "sklearn",
     "xgboost",

@@ -32,8 +32,11 @@ WELL_AFTER_HANGING_SECONDS = 3600.0
 _LOST_AGAIN = "the inference server said {} times in a row, soon after a load, that {} is not ready; {}"
 _LONGEST_MESSAGE = 4000
 """Characters of a report: the log has the whole of an exception's text."""
+NOT_READY = "ModelNotReady"
 NOT_RESPONDING = "ModelNotResponding"
 """Reason of one that hangs."""
+SERVER_ENDED = "ServerEnded"
+"""Reason of one whose server ended while it answered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +49,7 @@ class ReloadLost:
     record: VersionRecord
     message: str = ""
     rest_seconds: float = 0.0
-    reason: str = "ModelNotReady"
+    reason: str = NOT_READY
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +127,7 @@ class Slot:
         """Returns why the version rests from now on, and until when."""
         end = utc_now() + timedelta(seconds=command.rest_seconds)
         then = f"it is loaded again at {end:%H:%M:%SZ}"
-        if command.reason == NOT_RESPONDING:
+        if command.reason in {NOT_RESPONDING, SERVER_ENDED}:
             return f"{command.message}; {then}"
         return _LOST_AGAIN.format(self.losses, self.record.server_name, then)
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import asynccontextmanager
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import structlog
@@ -17,7 +18,18 @@ import structlog
 from bailie._gen import agent_pb2
 from bailie.agent.errors import HoldRefused
 from bailie.agent.metrics import HELD_SECONDS, RETURNS
-from bailie.agent.model_state import NOT_RESPONDING, BringBack, ReloadLost, Slot, is_here, new_record, same
+from bailie.agent.model_state import (
+    NOT_READY,
+    NOT_RESPONDING,
+    SERVER_ENDED,
+    BringBack,
+    ReloadLost,
+    Slot,
+    is_here,
+    new_record,
+    same,
+)
+from bailie.agent.suspects import ended_words
 from bailie.agent.version_work import LATE_SECONDS, VersionWork
 from bailie.lifecycle.copies import CopyState
 from bailie.tracing.context import UNTRACED
@@ -36,6 +48,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 _LOST = "the inference server no longer says that {} is ready; it is being loaded again"
+_NOTHING: Mapping[str, int] = MappingProxyType({})
 _HELD = frozenset({CopyState.LOADED, CopyState.EVICTING, CopyState.EVICTED})
 _GONE = frozenset({CopyState.ABSENT, CopyState.UNLOADING, CopyState.UNLOADED})
 
@@ -100,16 +113,27 @@ class Models:
         """Returns the versions of which no load has ended since this agent began, or since they came."""
         return frozenset(name for name, slot in self._slots.items() if slot.begins)
 
-    def lost(self, seen: Mapping[str, int], troubles: Mapping[str, str], *, restarted: bool) -> None:
+    def lost(
+        self,
+        seen: Mapping[str, int],
+        troubles: Mapping[str, str],
+        *,
+        restarted: bool,
+        under_way: Mapping[str, int] = _NOTHING,
+    ) -> None:
         """Loads the versions again that the server has lost; a lost version that was to be evicted is
         evicted.
 
         `seen`: the lost part of an earlier `loaded()`. A version whose number of state changes has grown
         since then was loaded again meanwhile and is not lost. `troubles`: the server's words about those
         that hang. Unless the server was `restarted`, a version that is lost soon after each load stays off
-        the server for longer each time.
+        the server for longer each time. So does the only one whose requests were `under_way` when the server
+        ended: its code may have ended the server, and would do so again and again.
         """
         now = asyncio.get_running_loop().time()
+        suspects = {name: number for name, number in under_way.items() if name in self._slots}
+        if suspects:
+            log.warning("server ended while it answered", requests=suspects)
         for name, moves in seen.items():
             slot = self._slots.get(name)
             if slot is None or slot.task is not None or not slot.answers or slot.moves != moves:
@@ -121,8 +145,11 @@ class Models:
             if trouble := troubles.get(name):
                 slot.wanted = ReloadLost(slot.record, trouble, slot.hang(now), NOT_RESPONDING)
             else:
-                rest = 0.0 if restarted else slot.lose(now)
-                slot.wanted = ReloadLost(slot.record, _LOST.format(name), rest)
+                at_fault = not restarted or [*suspects] == [name]
+                words = ended_words(name, suspects) if suspects else _LOST.format(name)
+                rest = slot.lose(now) if at_fault else 0.0
+                reason = SERVER_ENDED if name in suspects else NOT_READY
+                slot.wanted = ReloadLost(slot.record, words, rest, reason)
             self._pump(slot)
 
     def failed_with(self) -> set[str]:

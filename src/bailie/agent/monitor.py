@@ -16,6 +16,7 @@ import structlog
 from bailie.agent.errors import ServerError
 from bailie.agent.metrics import RESIDENT_BYTES, SERVER_READY
 from bailie.agent.server import INDEX_SECONDS, LOOK_SECONDS, Health
+from bailie.agent.threads import in_thread
 
 if TYPE_CHECKING:
     from bailie.agent.memory import ServerMemory
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from bailie.agent.server import InferenceServer
     from bailie.agent.server_restart import RestartRequest
     from bailie.agent.settings import Settings
+    from bailie.agent.suspects import WasUnderWay
 
 log = structlog.get_logger(__name__)
 
@@ -58,6 +60,7 @@ class Monitor:
     models: Models
     outbox: Outbox
     restart: RestartRequest
+    was_under_way: WasUnderWay
     ready: bool = False
     silent_for: float = 0.0
     """How long the server has answered nothing, without a load, since the first look that failed."""
@@ -74,6 +77,7 @@ class Monitor:
         """Looks until cancelled."""
         now = asyncio.get_running_loop().time
         indexed_at = -math.inf
+        await in_thread(self.was_under_way.read)  # of an end that this agent has not seen
         while True:
             was_ready = self.ready
             if not was_ready:
@@ -158,7 +162,6 @@ class Monitor:
     async def _check_index(self) -> bool:
         """Starts the load of models that the server lost; says whether the server gave an index."""
         expected, connections = self.models.loaded(), self.server.connections
-        restarted = self._may_be_another()
         clock = asyncio.get_running_loop().time
         begun = clock()
         # A server that hangs meanwhile must not keep the monitor from noticing.
@@ -168,8 +171,11 @@ class Monitor:
         except ServerError as error:
             log.info("index is not available", error=error.message)
             return False
+        # Also where the reading itself needed another connection: the server may have ended just before it.
+        restarted = self._may_be_another()
         self._connections = connections
         self._index_took = clock() - begun
         lost = {name: since for name, since in expected.items() if name not in index.ready}
-        self.models.lost(lost, index.troubles, restarted=restarted)
+        under_way = await in_thread(self.was_under_way.read) if restarted else {}
+        self.models.lost(lost, index.troubles, restarted=restarted, under_way=under_way)
         return True

@@ -39,6 +39,7 @@ from bailie.agent.server_deaths import ServerDeaths
 from bailie.agent.server_restart import RestartRequest
 from bailie.agent.session import SchedulerSession
 from bailie.agent.store import Store
+from bailie.agent.suspects import WasUnderWay
 from bailie.agent.waiting.listeners import serve_waiting
 from bailie.kube.health import HealthServer
 from bailie.kube.open_files import allow_open_files
@@ -107,6 +108,7 @@ async def _run(settings: Settings, server: InferenceServer, probed: _Probed) -> 
         models=models,
         outbox=outbox,
         restart=RestartRequest(settings.folder),
+        was_under_way=WasUnderWay(store.models),
         ready=ready,
     )
     watch = SecretWatch(

@@ -63,6 +63,7 @@ _FOR_CALLERS = {
     "EnvironmentNotSupported": "it needs an environment that its server cannot give it",
     "LoadTimeout": "its load took too long",
     "ServerCrashed": "its load ended the server",
+    "ServerEnded": "its server ended while it answered, and it is loaded again",
     "ServerBlocked": "its load kept the server from answering",
 }
 

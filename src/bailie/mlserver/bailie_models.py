@@ -35,9 +35,11 @@ if TYPE_CHECKING:
 
     from bailie.mlserver.bailie_loops import LoopClosed, ModelLoop
     from bailie.mlserver.bailie_quick import Quick
+    from bailie.mlserver.bailie_under_way import UNDER_WAY
 else:
     from bailie_loops import LoopClosed, ModelLoop
     from bailie_quick import Quick
+    from bailie_under_way import UNDER_WAY
 
 UNAVAILABLE = 503
 NOT_RESPONDING = "ModelNotResponding"
@@ -90,7 +92,8 @@ class OwnLoop:
         async def load_there() -> Any:
             quick, predict = self._quick.suits(model), model.predict
             apart = functools.partial(self._apart, predict)
-            model.predict = self._quick.shared(model, predict, apart) if quick else self._moved(predict)
+            counted = UNDER_WAY.counted(self.loop.name, predict)
+            model.predict = self._quick.shared(model, counted, apart) if quick else self._moved(predict)
             if _overrides(model, "predict_stream") and not quick:
                 model.predict_stream = functools.partial(self._stream, model.predict_stream)
             loaded = await self.loop.run(load)
@@ -143,6 +146,8 @@ class OwnLoop:
         return await self._moved(method)(*arguments, **named)
 
     def _moved(self, method: Any) -> Any:
+        method = UNDER_WAY.counted(self.loop.name, method)  # where it runs, also when its caller has left
+
         @functools.wraps(method)
         async def moved(*arguments: Any, **named: Any) -> Any:
             if not self._in_use:
@@ -157,6 +162,7 @@ class OwnLoop:
 
     async def _stream(self, method: Any, payloads: Any) -> Any:
         self._refuse()
+        method = UNDER_WAY.counted_stream(self.loop.name, method)
         try:
             async for answer in self.loop.stream(method, payloads):
                 yield answer

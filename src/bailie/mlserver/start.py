@@ -3,8 +3,8 @@
     python start.py start FOLDER
 
 Runs under the Python of MLServer's environment, in its image and on a laptop, in place of `mlserver`, with
-the same arguments. It tells the agent which file names the runtimes look for (`bailie_filenames`), and
-differs in six ways:
+the same arguments. It tells the agent which file names the runtimes look for (`bailie_filenames`) and which
+models were answering when the last process ended (`bailie_under_way`), and differs in six ways:
 
 * MLServer answers an exception of a model with a whole 500 and then raises it again (Starlette's
   ServerErrorMiddleware does), upon which uvicorn closes the connection without notice. Envoy sends the
@@ -276,17 +276,22 @@ def main() -> None:
     """Runs MLServer's own command, changed as the module says."""
     # Imported here: only MLServer's environment has it, and Bailie's own imports this module in tests.
     from bailie_filenames import tell_filenames  # type: ignore[import-not-found] # noqa: PLC0415
+    from bailie_under_way import UNDER_WAY  # type: ignore[import-not-found] # noqa: PLC0415
     from mlserver.cli import main as command  # noqa: PLC0415
 
     allow_many_files()
     for folder in sys.argv[2:3]:
         tell_filenames(Path(folder))
+        UNDER_WAY.open(Path(folder))
     keep_connections()
     refuse_long_requests()
     tell_what_is_not_loaded()
     tell_what_models_raise()
     sys.argv[0] = "mlserver"
-    command()
+    try:
+        command()
+    finally:
+        UNDER_WAY.close()
 
 
 if __name__ in {"__main__", "__mp_main__"}:  # the server, and each of its parallel workers
