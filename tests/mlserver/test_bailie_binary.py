@@ -1,13 +1,16 @@
-"""Binary tensors become JSON, or the caller is told in a sentence which part of the body is wrong."""
+"""Binary tensors become values, or the caller is told in a sentence which part of the body is wrong."""
 
+import asyncio
 import json
 import struct
+import tracemalloc
 
 import pytest
 from tests.support import plain_http
+from tests.support.loop_turns import loop_turns
 
 from bailie.inference import codec
-from bailie.mlserver.bailie_binary import CODES, BadTensors, as_json
+from bailie.mlserver.bailie_binary import CODES, BadTensors, BinaryRequest
 
 
 def test_datatypes_are_those_of_the_client():
@@ -46,14 +49,14 @@ def body(*tensors, data=b""):
     ],
 )
 def test_each_datatype_is_read(datatype, data, values):
-    read = json.loads(as_json(*body(tensor(datatype, len(data)), data=data)))
+    read = BinaryRequest(*body(tensor(datatype, len(data)), data=data)).values()
     assert read == {"inputs": [{**tensor(datatype, None), "data": values}]}
 
 
 def test_tensors_follow_each_other_and_json_ones_stay():
     plain = {**tensor("FP32", None, "plain"), "data": [1.5, 2.5]}
     sent = body(tensor("INT8", 2, "one"), plain, tensor("INT8", 1, "two"), data=b"\1\2\3")
-    assert [each["data"] for each in json.loads(as_json(*sent))["inputs"]] == [[1, 2], [1.5, 2.5], [3]]
+    assert [each["data"] for each in BinaryRequest(*sent).values()["inputs"]] == [[1, 2], [1.5, 2.5], [3]]
 
 
 GOOD, LENGTH = body(tensor("INT8", 2), data=b"\1\2")
@@ -90,7 +93,38 @@ GOOD, LENGTH = body(tensor("INT8", 2), data=b"\1\2")
 )
 def test_a_body_that_does_not_fit_is_told_why(sent, says):
     with pytest.raises(BadTensors, match=says):
-        as_json(*sent)
+        BinaryRequest(*sent).values()
+
+
+@pytest.mark.parametrize(
+    ("datatype", "data"),
+    [
+        ("FP32", struct.pack("<1000f", *range(1000)) * 50),
+        ("INT64", struct.pack("<1000q", *range(1000, 2000)) * 50),
+        ("UINT8", bytes(50_000)),
+        ("BYTES", b"\3\0\0\0abc" * 5_000),
+        ("BYTES", (100_000).to_bytes(4, "little") + b"a" * 100_000),
+    ],
+)
+def test_the_memory_of_values_is_known_before(datatype, data):
+    request = BinaryRequest(*body(tensor(datatype, len(data)), data=data))
+    tracemalloc.start()
+    values = request.values()
+    used, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    piece = 16 << 13
+    assert used <= most <= 1.2 * request.memory + 2 * piece
+    assert 0.4 * request.memory <= used, len(values)
+
+
+async def test_long_data_is_read_while_others_are_answered():
+    """No call of C is so long that it keeps the event loop from its turns."""
+    data = bytes(8 << 20)
+    sent = body(tensor("FP32", len(data)), data=data)
+    async with loop_turns() as turns:
+        values = await asyncio.to_thread(BinaryRequest(*sent).values)
+    assert len(values["inputs"][0]["data"]) == 2 << 20
+    assert turns.count >= 5
 
 
 ECHO = """

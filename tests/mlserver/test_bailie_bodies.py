@@ -37,10 +37,10 @@ def test_binary_tensors_have_the_same_limit():
 class BodyCaller:
     """A request to the wrapped application, whose body comes part by part."""
 
-    def __init__(self, group, application, headers=()):
+    def __init__(self, group, application, headers=(), path="/own"):
         self.parts = asyncio.Queue()
         self.sent, self.error = [], None
-        scope = {"type": "http", "headers": list(headers)}
+        scope = {"type": "http", "path": path, "headers": list(headers)}
         self.task = group.create_task(self._run(application, scope))
 
     async def _run(self, application, scope):
@@ -84,7 +84,7 @@ async def echo(scope, receive, send):
 
 
 def wrapped(room, application=echo):
-    return with_whole_bodies(application, room, bailie_binary.as_json)
+    return with_whole_bodies(application, room, bailie_binary.BinaryRequest)
 
 
 async def test_the_longest_body_that_is_arriving_loses_its_place(group):

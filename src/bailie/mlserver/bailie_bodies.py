@@ -15,7 +15,7 @@ import asyncio
 import json
 import zlib
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
@@ -24,11 +24,26 @@ if TYPE_CHECKING:
     Receive = Callable[[], Awaitable[Message]]
     Send = Callable[[Message], Awaitable[None]]
     Application = Callable[[Message, Receive, Send], Awaitable[None]]
-    ToJson = Callable[[bytes, bytes], bytes]
-    """Makes JSON of a body and the value of its INFERENCE_LENGTH. Raises ValueError with a sentence."""
+
+    class Binary(Protocol):
+        """A request with binary tensors; `values` raises ValueError with a sentence."""
+
+        memory: int
+
+        def values(self) -> Message:
+            """Returns the request as JSON data, with the values of all tensors."""
+
+    ReadBinary = Callable[[bytes, bytes], Binary]
+    """Reads a body by the value of its INFERENCE_LENGTH. Raises ValueError with a sentence."""
 
 INFERENCE_LENGTH = b"inference-header-content-length"
 """The header of a body with binary tensors (`bailie_binary`)."""
+PARSED = "bailie.parsed"
+"""Where the scope of a request has its body as JSON data."""
+MODELS = "/v2/models/"
+"""Begins the paths of all requests to models, but for what their own handlers take."""
+SHORT = 64 << 10
+"""Bytes of a body with binary tensors that take less time than a thread."""
 MOST_BYTES = 1_048_576_000
 """Of all bodies under way, where the server has no limit for messages of gRPC."""
 MOST_EXPANDED = 64 << 20
@@ -119,8 +134,11 @@ class Body:
         self._parts.clear()
 
 
-def with_whole_bodies(application: Application, room: BodyRoom, to_json: ToJson) -> Application:
-    """Returns the ASGI application for requests in plain JSON, whose bodies come in one piece."""
+def with_whole_bodies(application: Application, room: BodyRoom, read_binary: ReadBinary) -> Application:
+    """Returns the ASGI application for requests in plain JSON, whose bodies come in one piece.
+
+    The request to a model with binary tensors has no body, but PARSED in its scope.
+    """
 
     async def run(scope: Message, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -131,19 +149,26 @@ def with_whole_bodies(application: Application, room: BodyRoom, to_json: ToJson)
             content = await body.read(receive)
             if content is None:
                 return
-            plain = await _plain(scope, content, body, to_json)
+            plain, parsed = await _plain(scope, content, body, read_binary)
         except BadBody as error:
             await _refuse(send, error)
         else:
-            await application(_described(scope, content, plain), _saying(plain, receive), send)
+            described = _described(scope, content, plain)
+            if parsed is not None:
+                described[PARSED] = parsed
+            del content, parsed
+            await application(described, _saying(plain, receive), send)
         finally:
             body.lose_place()
 
     return run
 
 
-async def _plain(scope: Message, content: bytes, body: Body, to_json: ToJson) -> bytes:
-    """Returns a body without compression, and as JSON where it has binary tensors. Raises BadBody."""
+async def _plain(
+    scope: Message, content: bytes, body: Body, read_binary: ReadBinary
+) -> tuple[bytes, Message | None]:
+    """Returns a body without compression. Where it has binary tensors, the body is JSON, or none to speak of
+    beside its data, for a model. Raises BadBody."""
     length = next((value for key, value in scope["headers"] if key == INFERENCE_LENGTH), None)
     encodings = {value for key, value in scope["headers"] if key == b"content-encoding"} - {b"identity"}
     if encodings == {b"gzip"}:
@@ -152,11 +177,25 @@ async def _plain(scope: Message, content: bytes, body: Body, to_json: ToJson) ->
     elif encodings:
         raise BadBody("of compressed requests only gzip is read: send the body as it is", 415)
     if length is None:
-        return content
+        return content, None
     try:
-        return to_json(content, length)
+        binary = await _apart(content, read_binary, content, length)
+        body.take(binary.memory)
+        values = await _apart(content, binary.values)
+    except BadBody:
+        raise
     except ValueError as error:
         raise BadBody(str(error), 400) from error
+    if scope["path"].startswith(MODELS):
+        return b"{}", values
+    return (await _apart(content, json.dumps, values)).encode(), None
+
+
+async def _apart(content: bytes, work: Callable[..., Any], *given: Any) -> Any:
+    """Returns what is made of a long body, by a thread: others are answered meanwhile."""
+    if len(content) <= SHORT:
+        return work(*given)
+    return await asyncio.to_thread(work, *given)
 
 
 def expanded(content: bytes) -> bytes:

@@ -80,7 +80,7 @@ def settled(application: Application) -> Application:
 def keep_connections() -> None:
     """Makes MLServer serve a settled application whose bodies have bounds and may have binary tensors, and
     keep idle connections for IDLE_SECONDS."""
-    from bailie_binary import as_json  # type: ignore[import-not-found] # noqa: PLC0415
+    from bailie_binary import BinaryRequest  # type: ignore[import-not-found] # noqa: PLC0415
     from bailie_bodies import (  # type: ignore[import-not-found] # noqa: PLC0415
         BodyRoom,
         with_whole_bodies,
@@ -91,7 +91,7 @@ def keep_connections() -> None:
     class Settled(RESTServer):  # type: ignore[misc] # MLServer is not installed where types are checked
         def _get_config(self) -> Any:
             config = super()._get_config()
-            config.app = settled(with_whole_bodies(config.app, BodyRoom(), as_json))
+            config.app = settled(with_whole_bodies(config.app, BodyRoom(), BinaryRequest))
             config.timeout_keep_alive = IDLE_SECONDS
             return config
 
@@ -100,7 +100,7 @@ def keep_connections() -> None:
 
 def refuse_long_requests() -> None:
     """Makes MLServer refuse requests of more parts than any needs before it looks at each part."""
-    from bailie_bodies import BadBody, check, check_message  # noqa: PLC0415
+    from bailie_bodies import MODELS, PARSED, BadBody, check, check_message  # noqa: PLC0415
     from mlserver.errors import MLServerError  # noqa: PLC0415
     from mlserver.grpc import servicers  # noqa: PLC0415
     from mlserver.rest import app, responses  # noqa: PLC0415
@@ -111,8 +111,8 @@ def refuse_long_requests() -> None:
 
     class Checked(app.Request):  # type: ignore[misc]
         async def json(self) -> Any:
-            found = await super().json()
-            if self.url.path.startswith("/v2/models/"):
+            found = self.scope.get(PARSED) or await super().json()
+            if self.url.path.startswith(MODELS):
                 try:
                     check(found)
                 except BadBody as error:
