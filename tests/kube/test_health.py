@@ -173,6 +173,54 @@ def test_an_answer_that_takes_too_long_is_given_up_in_words():
     assert answer.endswith("no answer within 30 s, for other questions came first; ask later\n")
 
 
+def test_an_answer_that_waits_for_an_event_may_take_minutes():
+    """The end of a drain: a hook that was answered before it had the server end with requests under way."""
+
+    async def asked() -> str:
+        health = HealthServer(live=lambda: None, ready=lambda: None, events={"end": in_minutes})
+        async with health.serve("127.0.0.1", 0) as port:
+            return await line_of(port, "GET /end HTTP/1.1")
+
+    async def in_minutes(_):
+        await asyncio.sleep(100)
+        return {"over": True}
+
+    with asyncio.Runner(loop_factory=lambda: TimelapseLoop(100)) as runner:
+        assert runner.run(asked()).endswith('{"over":true}')
+
+
+async def test_strangers_who_wait_for_an_event_keep_nobody_from_an_answer():
+    over, asked = asyncio.Event(), []
+
+    async def end(_):
+        asked.append(1)
+        await over.wait()
+        return {"over": True}
+
+    health = HealthServer(
+        live=lambda: None, ready=lambda: None, routes={"a": lambda _: 1}, events={"end": end}
+    )
+    async with health.serve("127.0.0.1", 0) as port, asyncio.TaskGroup() as group:
+        line = "GET /end HTTP/1.1"
+        strangers = [group.create_task(line_of(port, line, "127.0.0.7")) for _ in range(50)]
+        await until(lambda: sum(each.done() for each in strangers) == 46)
+        hook = group.create_task(line_of(port, line))
+        await until(lambda: len(asked) == 5)
+        assert (await line_of(port, "GET /metrics HTTP/1.1")).startswith("HTTP/1.1 200")
+        assert (await line_of(port, "GET /a HTTP/1.1")).endswith("1")
+        over.set()
+    assert hook.result().endswith('{"over":true}')
+    assert sum(each.result().startswith("HTTP/1.1 503") for each in strangers) == 46
+
+
+async def line_of(port, line, address="127.0.0.1"):
+    reader, writer = await asyncio.open_connection("127.0.0.1", port, local_addr=(address, 0))
+    writer.write(f"{line}\r\n\r\n".encode())
+    answer = await reader.read()
+    writer.close()
+    return answer.decode()
+
+
 async def test_an_answer_that_does_not_come_does_not_hold_the_end_up():
     health = HealthServer(live=lambda: None, ready=lambda: None, routes={"never": _never})
     async with asyncio.timeout(25):

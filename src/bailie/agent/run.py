@@ -82,7 +82,7 @@ async def run(settings: Settings) -> None:
     health = HealthServer(
         live=lambda: None,
         ready=probed.unready,
-        routes={"drained": probed.drained},
+        events={"drained": probed.drained},
         metrics=probed.metrics_text,
     )
     server = InferenceServer(settings.address, http_port=settings.http_port, grpc_port=settings.grpc_port)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+from collections import Counter
 from contextlib import asynccontextmanager
 from http import HTTPStatus
 from typing import TYPE_CHECKING
@@ -32,6 +33,9 @@ _REQUEST_SECONDS = 5.0
 _ANSWER_SECONDS = 30.0
 _MOST_AT_WORK = 4
 """Answers that are made at a time: each takes its slices of the event loop."""
+_MOST_WAITING, _MOST_WAITING_OF_ONE = 256, 4
+"""Questions that wait for an event, of all addresses and of each: a hook of the kubelet's waits beside those
+of strangers, whom nothing hinders to ask the same."""
 _MOST_SILENT = 100
 """Connections that have not asked yet; more of them end before their five seconds."""
 _LAST_SECONDS = 1.0
@@ -46,8 +50,9 @@ class HealthServer:
     """Routes of one process.
 
     `live` and `ready` return a sentence about a fault; None when nothing is. `routes` maps a path prefix
-    without slashes (`explain`) to a JsonRoute. `metrics` returns text that follows the process's own metrics,
-    in slices between which others run.
+    without slashes (`explain`) to a JsonRoute. The answers of `events` wait for something that may take
+    minutes; these wait for no other answer, and none waits for them. `metrics` returns text that follows the
+    process's own metrics, in slices between which others run.
     """
 
     def __init__(
@@ -56,10 +61,14 @@ class HealthServer:
         live: Callable[[], str | None],
         ready: Callable[[], str | None],
         routes: Mapping[str, JsonRoute] | None = None,
+        events: Mapping[str, JsonRoute] | None = None,
         metrics: Callable[[], Iterable[str]] = tuple,
     ) -> None:
         self._checks = {"live": live, "ready": ready}
         self._routes = dict(routes or {})
+        self._events = dict(events or {})
+        self._waiting: Counter[str] = Counter()
+        """By address."""
         self._metrics = metrics
         self._open: set[asyncio.Task[object]] = set()
         self._silent = Callers(_MOST_SILENT)
@@ -93,7 +102,8 @@ class HealthServer:
             async with asyncio.timeout(_REQUEST_SECONDS):
                 head = await reader.readuntil(b"\r\n\r\n")
             self._silent.leave(writer.transport)
-            status, content_type, body = await self._answer_in_time(head.split(b"\r\n", 1)[0])
+            peer = str(writer.get_extra_info("peername", ("",))[0])
+            status, content_type, body = await self._answer_to(peer, head.split(b"\r\n", 1)[0])
             async with asyncio.timeout(_REQUEST_SECONDS):
                 writer.write(_response(status, content_type, body))
                 await writer.drain()
@@ -102,6 +112,19 @@ class HealthServer:
         finally:
             self._silent.leave(writer.transport)
             writer.close()
+
+    async def _answer_to(self, peer: str, request_line: bytes) -> Answer:
+        event = self._events.get(_path(request_line))
+        if event is None:
+            return await self._answer_in_time(request_line)
+        if self._waiting[peer] >= _MOST_WAITING_OF_ONE or self._waiting.total() >= _MOST_WAITING:
+            return HTTPStatus.SERVICE_UNAVAILABLE, _TEXT, b"too many ask this already; ask later\n"
+        self._waiting[peer] += 1
+        try:
+            return await _from_route(event, "")
+        finally:
+            self._waiting[peer] -= 1
+            self._waiting += Counter()  # without those of nobody
 
     async def _answer_in_time(self, request_line: bytes) -> Answer:
         try:
@@ -134,6 +157,12 @@ class HealthServer:
             parts.append(some.encode())
             await asyncio.sleep(0)
         return b"".join(parts)
+
+
+def _path(request_line: bytes) -> str:
+    """Returns the path that is asked for by GET, without slashes; empty for another request."""
+    parts = request_line.decode("latin-1").split(" ")
+    return parts[1].strip("/") if len(parts) == 3 and parts[0] == "GET" else ""
 
 
 def _checked(wrong: str | None) -> Answer:
