@@ -49,7 +49,6 @@ ENVOY_MODULES = (
     "envoy.extensions.filters.http.upstream_codec.v3.upstream_codec_pb2",
     "envoy.extensions.filters.network.http_connection_manager.v3.http_connection_manager_pb2",
     "envoy.extensions.matching.common_inputs.stats.v3.stats_pb2",
-    "envoy.extensions.stat_sinks.open_telemetry.v3.open_telemetry_pb2",
     "envoy.extensions.http.early_header_mutation.header_mutation.v3.header_mutation_pb2",
     "envoy.extensions.request_id.uuid.v3.uuid_pb2",
     "envoy.extensions.resource_monitors.downstream_connections.v3.downstream_connections_pb2",

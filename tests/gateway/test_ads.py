@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 import grpc
 import pytest
 from tests.support.dataplane import TOKEN, KnownToken, control_plane, until
+from tests.support.reports import exported
 
 from bailie.api.collector import Collector
 from bailie.gateway import ads, descriptors, request_reports, xds_requests
@@ -49,7 +50,7 @@ async def code(port, named, token):
     metadata += [(NAMESPACE_KEY, named)] if named else []
     async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
         try:
-            await channel.unary_unary(EXPORT)(b"", metadata=metadata, timeout=30)
+            await channel.unary_unary(EXPORT)(exported(), metadata=metadata, timeout=30)
         except grpc.aio.AioRpcError as error:
             return error.code()
     return grpc.StatusCode.OK

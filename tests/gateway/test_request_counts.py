@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -11,6 +13,7 @@ from bailie.control.load_samples import LoadSamples
 from bailie.gateway.request_counts import (
     GONE_SECONDS,
     MOST_ENVOYS,
+    PARTS_SECONDS,
     SILENT_SECONDS,
     SLICE,
     RequestCounts,
@@ -170,6 +173,103 @@ def test_the_number_of_envoys_is_bounded():
     for number in range(MOST_ENVOYS + 5):
         feed(counts, Envoy(f"stranger-{number}"), {A: 1})
     assert totals(counts) == {"iris_1": MOST_ENVOYS}
+
+
+def test_an_envoy_takes_the_place_of_one_that_is_silent():
+    counts = RequestCounts()
+    for number in range(MOST_ENVOYS):
+        feed(counts, Envoy(f"stranger-{number}"), {A: 1})
+    feed(counts, Envoy(), {A: 1}, now=SILENT_SECONDS - 0.1)
+    assert totals(counts) == {"iris_1": MOST_ENVOYS}
+    feed(counts, Envoy(), {A: 1}, now=SILENT_SECONDS)
+    assert totals(counts) == {"iris_1": MOST_ENVOYS + 1}
+    assert len(counts._envoys) == MOST_ENVOYS
+
+
+def test_a_report_of_the_life_before_changes_nothing_where_it_comes_late():
+    counts, before, after = RequestCounts(), Envoy(), Envoy(started=STARTED + 60)
+    feed(counts, before, {A: 3})
+    late = before.report({A: 4})
+    feed(counts, after, {A: 10})
+    assert take(counts, late, 2.0) == frozenset()
+    feed(counts, after, {A: 11})
+    assert totals(counts) == {"iris_1": 14}
+
+
+def parts_of(report, count):
+    """A report in parts, as Envoy makes them: all but the last are full."""
+    names = sorted([*report.values, *report.in_flight])
+    size = -(-len(names) // count)
+    shares = [names[at : at + size] for at in range(0, len(names), size)] or [[]]
+    return [
+        replace(
+            report,
+            values={name: report.values[name] for name in share if name in report.values},
+            in_flight={name: report.in_flight[name] for name in share if name in report.in_flight},
+            full=share is not shares[-1],
+        )
+        for share in shares
+    ]
+
+
+NAMES = (A, B, name_of("microseconds"), name_of(model="lily", version=":lily_1:"))
+
+
+def known(counts, now):
+    models = ["iris", "rose", "lily"]
+    found = counts.totals(models, now)
+    return found, counts.recent(models, now), counts.in_flight(now), counts.outcomes.of(models)
+
+
+@given(
+    st.lists(st.dictionaries(st.sampled_from(NAMES), st.integers(0, 5)), min_size=1, max_size=12),
+    st.integers(2, 4),
+    st.randoms(use_true_random=False),
+)
+def test_a_report_in_parts_counts_as_one_whatever_their_order_and_whoever_reads_meanwhile(
+    grown, count, random
+):
+    whole, parted = RequestCounts(), RequestCounts()
+    envoy, values, now = Envoy(), dict.fromkeys(NAMES, 0), 100.0
+    for growth in grown:
+        values = {name: total + growth.get(name, 0) for name, total in values.items()}
+        report = envoy.report(values, in_flight={"iris": growth.get(A, 0), "rose": 1})
+        parts = parts_of(report, count)
+        random.shuffle(parts)
+        used = take(whole, report, now)
+        assert used == frozenset().union(*(take(parted, part, now) for part in parts))
+        if random.random() < 0.5:
+            assert known(parted, now + PARTS_SECONDS) == known(whole, now + PARTS_SECONDS)
+        now += FLUSH_SECONDS
+    assert known(parted, now) == known(whole, now)
+    assert totals(parted) == totals(whole)
+
+
+def test_what_decides_waits_for_the_other_parts():
+    """Totals of which a part is added would be divided by the whole time."""
+    counts, envoy = RequestCounts(), Envoy()
+    for number in range(1, 4):
+        feed(counts, envoy, {A: number, B: number}, now=2.0 * number)
+    before = known(counts, 6.1)
+    one, two = parts_of(envoy.report({A: 5, B: 6}), 2)
+    take(counts, one, 8.0)
+    assert known(counts, 8.1)[0] == before[0]
+    take(counts, two, 8.2)
+    assert counts.totals(["iris", "rose"], 8.3) == {name: before[0][name] for name in ("iris", "rose")}
+    found = counts.totals(["iris", "rose"], 8.2 + PARTS_SECONDS)
+    assert [(each.ended, each.until) for each in found.values()] == [(5, 8.0), (6, 8.0)]
+
+
+def test_a_part_that_comes_after_the_others_have_counted_still_counts():
+    counts, envoy = RequestCounts(), Envoy()
+    feed(counts, envoy, {A: 1, B: 1})
+    one, two = parts_of(envoy.report({A: 5, B: 6}, in_flight={"iris": 1}), 2)
+    take(counts, one, 8.0)
+    assert counts.totals(["iris"], 9.0)["iris"].ended == 5
+    take(counts, two, 9.5)
+    found = counts.totals(["iris", "rose"], 10.0 + PARTS_SECONDS)
+    assert {name: each.ended for name, each in found.items()} == {"iris": 5, "rose": 6}
+    assert found["iris"].in_flight == 1
 
 
 def test_totals_of_a_model_begin_when_its_envoy_is_known_and_grow_by_all_envoys():

@@ -73,11 +73,12 @@ async def counted(counts, number, **labels):
     assert total(counts, **labels) == number
 
 
-async def test_requests_are_known_by_model_version_replica_and_the_names_are_used(replicas, tmp_path):
+@pytest.mark.parametrize("points", [None, 2], ids=["whole", "parts"])
+async def test_requests_are_known_by_model_version_replica_and_the_names_are_used(replicas, tmp_path, points):
     counts, used = RequestCounts(), set()
     async with (
         control_plane(Gateway(counts=counts)) as (gateway, port),
-        envoy(tmp_path, port, change=QUICK) as mesh,
+        envoy(tmp_path, port, change=QUICK, points=points) as mesh,
     ):
         gateway.on_used(used.update)
         await took(gateway, table(replicas))
@@ -94,7 +95,8 @@ async def test_requests_are_known_by_model_version_replica_and_the_names_are_use
         assert total(counts, route="split") == total(counts, model="split") + total(counts, model="rose") == 1
         assert total(counts, model="slow", server="", code="503") == total(counts, model="", code="404") == 1
         assert total(counts, model="evicted", server="mlserver", server_replica="0") == 1
-        recent = gateway.requests(["iris", "slow"])
+        both = ["iris", "slow"]
+        recent = await until(lambda: len(found := gateway.requests(both)) == 2 and found, "both are recent")
         assert recent["iris"].per_second > 0
         assert recent["slow"].failed_per_second > 0
         assert recent["iris"].p50 > 0
@@ -133,11 +135,12 @@ class Callers:
 async def test_every_request_is_counted_once_over_leaders_lost_reports_rollouts_and_restarts(
     replicas, tmp_path
 ):
-    """Two processes lead in turn, with a time without a leader; then the Envoy starts anew."""
+    """Two processes lead in turn, with a time without a leader; then the Envoy starts anew. Its reports
+    come in parts."""
     port, first, second, sent = free_port(), RequestCounts(), RequestCounts(), 0
     async with asyncio.timeout(90):
         for _ in range(2):
-            async with envoy(tmp_path, port, change=QUICK) as mesh, asyncio.TaskGroup() as group:
+            async with envoy(tmp_path, port, change=QUICK, points=3) as mesh, asyncio.TaskGroup() as group:
                 callers = Callers(mesh)
                 for version, counts in enumerate((first, second, first), 1):
                     gateway = Gateway(counts=counts)
@@ -158,7 +161,7 @@ async def test_a_series_that_envoy_dropped_as_idle_is_counted_on_exactly(replica
     counts = RequestCounts(IDLE_REPORTS)
     async with (
         control_plane(Gateway(counts=counts)) as (gateway, port),
-        envoy(tmp_path, port, change=FORGETFUL) as mesh,
+        envoy(tmp_path, port, change=FORGETFUL, points=2) as mesh,
         plain_http.async_client() as client,
     ):
 

@@ -251,11 +251,13 @@ async def envoy(
     token: str = TOKEN,
     address: str = "127.0.0.1",
     change: dict | None = None,
+    points: int | None = None,
     **limits: int,
 ):
     """Runs an Envoy that asks 127.0.0.1:`xds_port` for its configuration, and listens on `address`.
 
-    `limits` are of EnvoySettings; `change` are other values of its bootstrap.
+    `limits` are of EnvoySettings; `change` are other values of its bootstrap, `points` how many series are
+    in one part of its reports.
     """
     folder = folder / name
     folder.mkdir(exist_ok=True)
@@ -273,8 +275,11 @@ async def envoy(
     )
     path, log = folder / "bootstrap.json", folder / "log"
     write_bootstrap(settings, path)
-    if change:
-        path.write_text(json.dumps(json.loads(path.read_text()) | change))
+    if change or points:
+        bootstrap = json.loads(path.read_text()) | (change or {})
+        if points:
+            bootstrap["stats_sinks"][0]["typed_config"]["max_data_points_per_request"] = points
+        path.write_text(json.dumps(bootstrap))
     mark = {payload_log.MARK: payload_log.mark(token)}
     with process_of(command(path, concurrency=1), log, **mark) as process:
         async with (

@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+from bailie.gateway import descriptors
 from bailie.gateway import request_metrics as metrics
-from bailie.gateway.request_reports import FLUSH_SECONDS, EnvoyReport
+from bailie.gateway.request_reports import ALWAYS, FLUSH_SECONDS, REQUEST, EnvoyReport
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 KINDS = {"total": metrics.TOTAL, "microseconds": metrics.MICROSECONDS_TOTAL, "times": metrics.TIMES}
 STARTED = 1_795_936_064.5
@@ -35,6 +42,16 @@ def times(bucket: int, count: int = 1, total: int = 0) -> tuple[int, ...]:
     return (*counts, total)
 
 
+def exported(values: Mapping[str, int] = MappingProxyType({ALWAYS: 2}), at: int = 1) -> bytes:
+    """Returns a report as an Envoy sends it, of counters at a moment in nanoseconds."""
+    counted = descriptors.message_class(REQUEST)()
+    metrics = counted.resource_metrics.add().instrumentation_library_metrics.add().metrics
+    for name, value in values.items():
+        point = metrics.add(name=name).sum.data_points.add(time_unix_nano=at, start_time_unix_nano=1)
+        point.as_int = value
+    return counted.SerializeToString()
+
+
 def take(counts, report, now: float) -> frozenset[str]:
     """Has all of a report added at once; returns the names of the routes that were asked for."""
     slices = counts.take(report, now)
@@ -56,8 +73,7 @@ class Envoy:
         self.turns += turns
         return EnvoyReport(
             pod=self.pod,
-            started=round(1e6 * self.started) if values else 0,
-            uptime=self.turns * FLUSH_SECONDS,
+            started=self.started if values else 0.0,
             at=self.started + self.turns * FLUSH_SECONDS + 0.01 * (self.turns % 3),
             values=values or {},
             in_flight=in_flight or {},

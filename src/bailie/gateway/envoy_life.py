@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from bailie.gateway.request_reports import EnvoyReport, Value
 
 _YOUNG_SECONDS = 3 * FLUSH_SECONDS
+_LATE_SECONDS = 60.0
+"""A report that is older by more than that has not been on its way for so long: its Envoy's clock was set
+back."""
 
 
 @dataclass(slots=True)
@@ -42,42 +45,35 @@ class EnvoyLife:
     """
 
     idle_reports: int
-    started: int = 0
-    uptime: int = 0
+    started: float = 0.0
     number: int = 0
     at: float = 0.0
     heard_at: float = 0.0
     in_flight: Mapping[str, int] = field(default_factory=dict)
-    _young: bool = False
-    _whole: bool = False
+    _first_at: float = 0.0
     _seen: dict[str, _Seen] = field(default_factory=dict)
     _lost: dict[int, int] = field(default_factory=dict)
 
     def is_of(self, report: EnvoyReport) -> bool:
-        """Says whether the report belongs to this life. A report without series has no start."""
-        same_start = 0 in {report.started, self.started} or report.started == self.started
-        return same_start and (report.uptime >= self.uptime or report.at <= self.at)
+        """Says whether the report belongs to this life. That of an Envoy that
+        was started by an earlier version has no start while it has no series."""
+        return 0 in {report.started, self.started} or report.started == self.started
 
     def begin(self, report: EnvoyReport) -> bool:
-        """Begins a report; returns False for one that comes twice, or after a later one."""
-        if report.at <= self.at:
+        """Begins a report, or goes on with the parts of one; returns False for one that comes after a later
+        one."""
+        ahead = report.at - self.at
+        if -_LATE_SECONDS <= ahead < 0:
             return False
-        if self.number:
-            lost = max(0, round((report.at - self.at) / FLUSH_SECONDS) - 1)
+        self.started, self.at = report.started or self.started, report.at
+        if not self.number:
+            self.number, self._first_at = 1, report.at
+        elif ahead:
+            lost = max(0, round(ahead / FLUSH_SECONDS) - 1)
             if lost:
                 self._lost[self.number] = lost
             self.number += lost + 1
-        else:
-            self.number = 1
-            self._young = report.uptime < _YOUNG_SECONDS
-            self._whole = report.uptime < self.idle_reports * FLUSH_SECONDS
-        self.started, self.uptime = report.started or self.started, report.uptime
-        self.at = report.at
         return True
-
-    def end(self, report: EnvoyReport, now: float) -> None:
-        """Notes when a report came, once all of it has been added."""
-        self.heard_at, self.in_flight = now, report.in_flight
 
     def knows(self, name: str) -> bool:
         """Says whether the growth of a series is that since the last report.
@@ -86,9 +82,11 @@ class EnvoyLife:
         if Envoy had left it out of the first report as idle. Before Envoy's first look there is no such
         series, and after two more looks there is none any more.
         """
+        age = self._first_at - self.started
         if self.number == 1:
-            return self._young
-        return name in self._seen or self._whole or self.number > 2 * self.idle_reports + 1
+            return age < _YOUNG_SECONDS
+        before_look = age < self.idle_reports * FLUSH_SECONDS
+        return name in self._seen or before_look or self.number > 2 * self.idle_reports + 1
 
     def growth(self, name: str, value: Value) -> tuple[int, ...]:
         """Returns by how much a series has grown, and notes its value: of a counter one number, of a

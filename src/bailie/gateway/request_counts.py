@@ -8,38 +8,40 @@ so that a scheduler that leads again goes on from the totals that it had.
 from __future__ import annotations
 
 import re
-from collections import Counter, defaultdict, deque
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple
+from collections import Counter, defaultdict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from bailie.gateway import request_metrics as metrics
 from bailie.gateway.access_log import LEFT_OUT
 from bailie.gateway.envoy_life import EnvoyLife
 from bailie.gateway.outcome_counts import OutcomeCounts
 from bailie.gateway.payload_counts import PayloadCounts
+from bailie.gateway.reporting_envoy import ReportingEnvoy
 from bailie.gateway.request_labels import RequestLabels, counted_code
 from bailie.gateway.request_reports import FLUSH_SECONDS
+from bailie.gateway.request_series import RecentOfModel, RequestSeries, SeriesGrowth, SeriesTarget, added
 from bailie.routing.requests import RecentRequests, RequestTotals, quantile
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterable, Iterator, Mapping
+    from collections.abc import Generator, Iterable, Iterator
 
     from bailie.gateway.request_reports import EnvoyReport, Value
 
 IDLE_REPORTS = metrics.IDLE_SECONDS // FLUSH_SECONDS
-RECENT_REPORTS = 5
-"""Reports over which the last requests are counted: ten seconds."""
 SILENT_SECONDS = 10.0
 """After that time without a report an Envoy is not waited for, and its requests under way are forgotten."""
 GONE_SECONDS = 3600.0
 """After that time without a report the Envoy is forgotten; its requests stay counted."""
+PARTS_SECONDS = 0.5
+"""After that time without a further part of a report, those that came are taken for all."""
 MOST_ENVOYS = 500
+"""That are known; one more takes the place of one that is silent."""
 MOST_SERIES = metrics.MOST_SERIES
 """Of a namespace; more are not counted."""
 _SWEEP_SECONDS = 60.0
 SLICE = 500
 """Series of a report between two chances for others to run: a few milliseconds."""
-_BUCKETS = len(metrics.BUCKETS) + 1
 _TEXT = r'[^":\\\n]*'
 """Of names of Kubernetes' objects; colons enclose that of a version."""
 _NAME = re.compile(
@@ -50,68 +52,6 @@ _NAME = re.compile(
 )
 """An Envoy that has its listener of an older scheduler yet tells no flags."""
 _COPIES = re.compile(rf"{metrics.PREFIX}\.({metrics.COPIES})\.model\.({_TEXT})()()()()()()()")
-_WELL = re.compile(r"OK|[123]\d\d")
-
-
-@dataclass(slots=True)
-class RequestSeries:
-    """The requests with one set of labels: their number, their time in microseconds, and how many took how
-    long (for each of `BUCKETS`, and above the last)."""
-
-    labels: RequestLabels
-    requests: int = 0
-    microseconds: int = 0
-    times: list[int] = field(default_factory=lambda: [0] * _BUCKETS)
-    times_sum: int = 0
-    used_at: float = 0.0
-
-
-@dataclass(frozen=True, slots=True)
-class _Target:
-    """The part of a series that one of Envoy's names counts."""
-
-    kind: str
-    series: RequestSeries
-    pinned: bool
-    model: str
-    """That of the series' labels."""
-
-    def add(self, growth: tuple[int, ...], now: float) -> None:
-        """Adds the growth in an Envoy; one of an impossible form is left out."""
-        series = self.series
-        series.used_at = now
-        if self.kind == metrics.TOTAL:
-            series.requests += growth[0]
-        elif self.kind == metrics.MICROSECONDS_TOTAL:
-            series.microseconds += growth[0]
-        elif len(growth) == _BUCKETS + 1:
-            series.times = _added(series.times, growth[:-1])
-            series.times_sum += growth[-1]
-
-
-class _Growth(NamedTuple):
-    """By how much a part of a series has grown; `known`: since the Envoy's report before."""
-
-    target: _Target
-    growth: tuple[int, ...]
-    known: bool
-
-
-@dataclass(slots=True)
-class _Recent:
-    """Requests for one Model between two reports of an Envoy, or of several added up."""
-
-    requests: float = 0
-    failed: float = 0
-    times: list[int] = field(default_factory=lambda: [0] * _BUCKETS)
-
-    def add(self, target: _Target, growth: tuple[int, ...]) -> None:
-        """Adds the growth of a series."""
-        if target.kind == metrics.TOTAL:
-            self.requests += growth[0]
-            self.failed += 0 if _WELL.fullmatch(target.series.labels.code) else growth[0]
-        elif len(growth) == _BUCKETS + 1:
-            self.times = _added(self.times, growth[:-1])
 
 
 @dataclass(slots=True)
@@ -122,7 +62,7 @@ class _Total:
     microseconds: int = 0
     used_at: float = 0.0
 
-    def add(self, target: _Target, growth: tuple[int, ...], now: float) -> None:
+    def add(self, target: SeriesTarget, growth: tuple[int, ...], now: float) -> None:
         """Adds the growth of a series."""
         self.used_at = now
         if target.kind == metrics.TOTAL:
@@ -131,32 +71,15 @@ class _Total:
             self.microseconds += growth[0]
 
 
-@dataclass(slots=True)
-class _Envoy:
-    """One Envoy: its life, and the requests in each of its last reports by Model."""
-
-    life: EnvoyLife
-    recent: deque[tuple[int, dict[str, _Recent]]] = field(
-        default_factory=lambda: deque(maxlen=RECENT_REPORTS)
-    )
-
-    def window(self, now: float) -> tuple[float, Iterator[Mapping[str, _Recent]]]:
-        """Returns the seconds over which the last requests are counted, and these requests."""
-        newest = self.life.number + int((now - self.life.heard_at) / FLUSH_SECONDS)
-        oldest = newest - RECENT_REPORTS
-        found = (models for number, models in self.recent if number > oldest)
-        return float(FLUSH_SECONDS * min(RECENT_REPORTS, newest)), found
-
-
 class RequestCounts:
     """The counts of one namespace."""
 
     def __init__(self, idle_reports: int = IDLE_REPORTS) -> None:
         """Takes the number of reports between two of Envoy's looks for idle series."""
         self._idle_reports = idle_reports
-        self._envoys: dict[str, _Envoy] = {}
+        self._envoys: dict[str, ReportingEnvoy] = {}
         self._series: dict[RequestLabels, RequestSeries] = {}
-        self._by_name: dict[str, _Target] = {}
+        self._by_name: dict[str, SeriesTarget] = {}
         self._totals: dict[str, _Total] = {}
         self.outcomes = OutcomeCounts()
         self.payloads = PayloadCounts()
@@ -173,13 +96,11 @@ class RequestCounts:
 
         Returns the names of the routes that are asked for, or were since the report before.
         """
-        envoy = self._envoy_of(report)
-        if envoy is None or not envoy.life.begin(report):
+        envoy = self._begun(report, now)
+        if envoy is None:
             return frozenset()
-        is_first = envoy.life.number == 1
-        away = 0.0 if is_first else now - envoy.life.heard_at
-        recent: dict[str, _Recent] = defaultdict(_Recent)
-        grown: list[_Growth] = []
+        is_first, grown = envoy.life.number == 1, list[SeriesGrowth]()
+        recent = defaultdict[str, RecentOfModel](RecentOfModel)
         for number, (name, value) in enumerate(report.values.items(), 1):
             if not number % SLICE:
                 yield
@@ -194,37 +115,66 @@ class RequestCounts:
                 if known:
                     recent[target.model].add(target, growth)
                 if known or not is_first:
-                    grown.append(_Growth(target, growth, known))
-        # At once: who reads totals between two slices must not divide a part of the requests by all the time.
-        self._add(grown, now, away)
-        envoy.recent.append((envoy.life.number, recent))
-        envoy.life.end(report, now)
+                    grown.append(SeriesGrowth(target, growth, known))
+        envoy.note(report, grown, recent, now)
+        if envoy.is_whole(report):
+            self._settle(envoy)
         used = {name for name, count in report.in_flight.items() if count}
         used |= {each.target.series.labels.route for each in grown}
         self._sweep(now)
         return frozenset(used - {""})
 
-    def _envoy_of(self, report: EnvoyReport) -> _Envoy | None:
-        """Returns the Envoy in the life that the report is of; None for one Envoy too many."""
-        envoy = self._envoys.get(report.pod)
-        if envoy is None and len(self._envoys) >= MOST_ENVOYS:
+    def _begun(self, report: EnvoyReport, now: float) -> ReportingEnvoy | None:
+        """Returns the Envoy of a report that is begun, or of a part of it; None for a report that changes
+        nothing."""
+        envoy = self._envoy_of(report, now)
+        if envoy is None:
             return None
-        if envoy is None or not envoy.life.is_of(report):
-            envoy = self._envoys[report.pod] = _Envoy(EnvoyLife(self._idle_reports))
-        return envoy
+        if report.at != envoy.life.at:
+            self._settle(envoy)
+        return envoy if envoy.begin(report, now) else None
 
-    def _add(self, grown: list[_Growth], now: float, away: float) -> None:
-        """Adds the growth of an Envoy's series to the counts that decide something.
+    def _envoy_of(self, report: EnvoyReport, now: float) -> ReportingEnvoy | None:
+        """Returns the Envoy in the life that the report is of; None for one Envoy too many, and for a late
+        report of the life before."""
+        envoy, former = self._envoys.get(report.pod), 0.0
+        if envoy is not None:
+            if envoy.life.is_of(report):
+                return envoy
+            if report.started == envoy.former:
+                return None
+            self._settle(envoy)
+            former = envoy.life.started
+        elif len(self._envoys) >= MOST_ENVOYS:
+            silent = min(self._envoys, key=lambda pod: self._envoys[pod].last_at)
+            if now - self._envoys[silent].last_at < SILENT_SECONDS:
+                return None
+            self._settle(self._envoys.pop(silent))
+        made = self._envoys[report.pod] = ReportingEnvoy(EnvoyLife(self._idle_reports), former)
+        return made
+
+    def _settle(self, envoy: ReportingEnvoy) -> None:
+        """Has all that came of an Envoy's report count, at once: who reads totals while parts of it come
+        must not divide them by the whole time.
 
         An Envoy that was silent for long was none of those over whose time requests were divided meanwhile:
         the requests of its silence would all be those of one moment. They count as those between two reports.
         """
-        flushes = round(away / FLUSH_SECONDS) if away >= SILENT_SECONDS else 1
-        for target, growth, known in grown:
+        coming = envoy.settle()
+        if coming is None:
+            return
+        flushes = round(coming.away / FLUSH_SECONDS) if coming.away >= SILENT_SECONDS else 1
+        for target, growth, known in coming.grown:
             shares = tuple(-(-each // flushes) for each in growth)  # one request is one all the same
-            self._totals.setdefault(target.model, _Total()).add(target, shares, now)
+            self._totals.setdefault(target.model, _Total()).add(target, shares, coming.last_at)
             if known:
                 self.outcomes.add(target.series.labels, target.kind, growth, pinned=target.pinned)
+
+    def _settle_due(self, now: float) -> None:
+        """Has reports count of which no part has come for a moment: nothing tells the last one."""
+        for envoy in self._envoys.values():
+            if envoy.coming is not None and now - envoy.coming.last_at >= PARTS_SECONDS:
+                self._settle(envoy)
 
     def _counts_apart(self, life: EnvoyLife, name: str, value: Value) -> bool:
         """Counts events of payload logs and lines of access logs; returns False for what counts requests."""
@@ -236,7 +186,7 @@ class RequestCounts:
             return False
         return True
 
-    def _new(self, name: str) -> _Target | None:
+    def _new(self, name: str) -> SeriesTarget | None:
         """Returns what a name counts that was not seen before; None for a name that Envoy does not make."""
         found = _NAME.fullmatch(name) or _COPIES.fullmatch(name)
         if found is None or len(self._by_name) >= 3 * MOST_SERIES:
@@ -246,7 +196,7 @@ class RequestCounts:
         series = RequestSeries(labels)
         if kind != metrics.COPIES:
             series = self._series.setdefault(labels, series)
-        target = self._by_name[name] = _Target(kind, series, bool(pinned), labels.model)
+        target = self._by_name[name] = SeriesTarget(kind, series, bool(pinned), labels.model)
         return target
 
     def _sweep(self, now: float) -> None:
@@ -254,7 +204,8 @@ class RequestCounts:
         if now - self._swept_at < _SWEEP_SECONDS:
             return
         self._swept_at = now
-        gone = [pod for pod, each in self._envoys.items() if now - each.life.heard_at > GONE_SECONDS]
+        self._settle_due(now)
+        gone = [pod for pod, each in self._envoys.items() if now - each.last_at > GONE_SECONDS]
         for pod in gone:
             del self._envoys[pod]
         for envoy in self._envoys.values():
@@ -267,6 +218,7 @@ class RequestCounts:
 
     def in_flight(self, now: float) -> dict[str, int]:
         """Returns the requests under way by the name of their route, those of routes at rest among them."""
+        self._settle_due(now)
         found: dict[str, int] = {}
         for envoy in self._heard(now):
             for name, count in envoy.life.in_flight.items():
@@ -278,6 +230,7 @@ class RequestCounts:
 
         Requests that an Envoy had counted before its first report here are not among them.
         """
+        self._settle_due(now)
         until = self._counted_until(now)
         if until is None:
             return {}
@@ -304,8 +257,9 @@ class RequestCounts:
     def recent(self, models: Iterable[str], now: float) -> dict[str, RecentRequests]:
         """Returns the requests of the last seconds to those of these Models that had some, or have some under
         way."""
+        self._settle_due(now)
         asked = tuple(models)
-        found: dict[str, _Recent] = defaultdict(_Recent)
+        found: dict[str, RecentOfModel] = defaultdict(RecentOfModel)
         under_way: Counter[str] = Counter()
         for envoy in self._heard(now):
             seconds, reports = envoy.window(now)
@@ -315,22 +269,18 @@ class RequestCounts:
                 total = found[model]
                 total.requests += each.requests / seconds
                 total.failed += each.failed / seconds
-                total.times = _added(total.times, each.times)
+                total.times = added(total.times, each.times)
             for name in asked:
                 under_way[name] += envoy.life.in_flight.get(name, 0)
         return {
             name: _said(found[name], under_way[name]) for name in asked if name in found or under_way[name]
         }
 
-    def _heard(self, now: float) -> Iterator[_Envoy]:
+    def _heard(self, now: float) -> Iterator[ReportingEnvoy]:
         return (each for each in self._envoys.values() if now - each.life.heard_at < SILENT_SECONDS)
 
 
-def _added(one: Iterable[int], other: Iterable[int]) -> list[int]:
-    return [x + y for x, y in zip(one, other, strict=True)]
-
-
-def _said(found: _Recent, in_flight: int) -> RecentRequests:
+def _said(found: RecentOfModel, in_flight: int) -> RecentRequests:
     bounds = [each / 1e6 for each in metrics.BUCKETS]
     return RecentRequests(
         per_second=found.requests,

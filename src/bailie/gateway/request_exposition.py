@@ -20,8 +20,8 @@ from bailie.wellknown.names import PIPELINE_ENDING
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from bailie.gateway.request_counts import RequestSeries
     from bailie.gateway.request_labels import RequestLabels
+    from bailie.gateway.request_series import RequestSeries
 
 EVENTS, DROPPED = "bailie_payload_log_events_total", "bailie_payload_log_dropped_total"
 LEFT_OUT = "bailie_access_log_left_out_total"
