@@ -68,16 +68,16 @@ def attacks() -> list[Attack]:
     reports = field_of(1, words + b"\x4a\x00" * (4 * MIB - 40))
     tensors = field_of(1, words + field_of(9, field_of(14, b"\x0a\x00" * (4 * MIB - 60))))
     sentences = field_of(2, b"\x62\x00" * (4 * MIB - 10))
-    names = b"\x1a\x00" * (16 * MIB)
-    metrics = field_of(1, field_of(2, b"\x12\x00" * (4 * MIB)))
+    names = b"\x1a\x00" * (4 * MIB)
+    metrics = field_of(1, field_of(2, b"\x12\x00" * (4 * MIB - 10)))
     hello = field_of(1, words)
     return [
         Attack("hello of 4,194,264 empty reports", SESSION, (reports,)),
         Attack("hello with a report of 4,194,244 empty tensors", SESSION, (tensors,)),
         Attack("report of 4,194,294 empty sentences", SESSION, (hello, sentences)),
         Attack("compressed hello, a gigabyte of zeros", SESSION, (bytes(1024 * MIB),), zipped=True),
-        Attack("request for 16,777,216 resources without a name", DELTA, (names,)),
-        Attack("report of 4,194,304 empty metrics", EXPORT, (metrics,)),
+        Attack("request for 4,194,304 resources without a name", DELTA, (names,)),
+        Attack("report of 4,194,294 empty metrics", EXPORT, (metrics,)),
         Attack("20 reports of 32 MiB without a token", EXPORT, (bytes(32 * MIB),), metadata=(), calls=20),
     ]
 

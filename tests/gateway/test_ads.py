@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 
 import grpc
@@ -13,6 +13,7 @@ from tests.support.reports import exported
 
 from bailie.api.collector import Collector
 from bailie.gateway import ads, descriptors, request_reports, xds_requests
+from bailie.gateway.envoy_calls import EnvoyCalls
 from bailie.gateway.publisher import Gateway
 from bailie.gateway.resources import CLUSTER_URL, ENDPOINTS_URL, LISTENER_URL, SCOPE_URL, own_listeners
 from bailie.gateway.xds_requests import LISTEN
@@ -84,33 +85,113 @@ async def test_who_has_no_token_is_refused_before_a_message_is_read(server, path
         assert await call.code() is grpc.StatusCode.UNAUTHENTICATED
 
 
-class Silent:
-    """A call that never has a message, and the end that the server gives it."""
+TENANTS = Tenants("home", {"home": KnownToken("token-of-home"), "b": KnownToken("token-of-b")})
 
-    ended = None
+
+class Call:
+    """A call of an Envoy that says what the test says, and the end that the server gives it."""
+
+    def __init__(self, namespace="home", address="10.0.0.9", message=None):
+        self.namespace, self.address, self.message, self.ended = namespace, address, message, None
 
     def invocation_metadata(self):
-        return ((METADATA_KEY, "Bearer token-of-home"),)
+        return ((METADATA_KEY, f"Bearer token-of-{self.namespace}"), (NAMESPACE_KEY, self.namespace))
 
     def peer(self):
-        return "ipv4:127.0.0.1:4711"
+        return f"ipv4:{self.address}:4711"
 
     async def abort(self, code, words):
         self.ended = code, words
         raise grpc.aio.AbortError
 
     async def read(self):
-        await asyncio.Event().wait()
+        if self.message is None:
+            await asyncio.Event().wait()
+        return self.message
 
 
-@pytest.mark.parametrize("method", ["delta", "export", "listing"])
+def streams(**seconds):
+    planes = {name: ads.EnvoyPlane(Gateway()) for name in ("home", "b")}
+    return ads.Streams(EnvoyCalls(TENANTS, planes, **seconds))
+
+
+METHODS = ("delta", "export", "listing")
+
+
+@pytest.mark.parametrize("method", METHODS)
 async def test_a_call_without_a_message_ends(method):
-    tenants = Tenants("home", {"home": KnownToken("token-of-home")})
-    streams = ads.Streams(tenants, {"home": ads.EnvoyPlane(Gateway())}, patience=0.01)
-    for call in [Silent() for _ in range(20)]:
+    served = streams(patience=0.01)
+    for call in [Call() for _ in range(20)]:
         with pytest.raises(grpc.aio.AbortError):
-            await getattr(streams, method)(call, call)
+            await getattr(served, method)(call, call)
         assert call.ended == (grpc.StatusCode.DEADLINE_EXCEEDED, "no message was read within 0.01 s")
+
+
+async def ended(served, method, call):
+    with suppress(grpc.aio.AbortError):
+        await getattr(served, method)(call, call)
+    return call.ended
+
+
+@asynccontextmanager
+async def silent_calls(served, method, namespaces, count=200):
+    """So many calls of each namespace, from many addresses, that never have a message."""
+    async with asyncio.TaskGroup() as group:
+        calls = [Call(name, f"10.0.1.{number % 40}") for number in range(count) for name in namespaces]
+        tasks = [group.create_task(ended(served, method, call)) for call in calls]
+        await asyncio.sleep(0)
+        yield calls
+        for task in tasks:
+            task.cancel()
+
+
+@pytest.mark.parametrize("method", METHODS)
+async def test_a_namespace_that_keeps_silent_is_not_felt_by_another(method):
+    """A message comes at once where its call has a place."""
+    served = streams()
+    async with silent_calls(served, method, ["b"]), asyncio.timeout(1):
+        await ended(served, method, Call(message=b""))
+
+
+@pytest.mark.parametrize("method", METHODS)
+async def test_calls_of_one_kind_keep_those_of_another_from_nothing(method):
+    served = streams()
+    async with silent_calls(served, method, ["home"]), asyncio.timeout(1):
+        for other in set(METHODS) - {method}:
+            await ended(served, other, Call(address="10.0.0.8", message=b""))
+
+
+async def test_an_envoy_gets_its_turn_however_many_others_of_its_namespace_keep_silent():
+    served = streams(patience=0.05)
+    async with silent_calls(served, "export", ["home", "b"], 400), asyncio.timeout(5):
+        assert await ended(served, "export", Call(address="10.0.0.8", message=exported())) is None
+
+
+async def test_calls_whose_turn_does_not_come_are_told_so():
+    served = streams(turn=0.01)
+    async with silent_calls(served, "export", ["b"]) as calls, asyncio.timeout(5):
+        await until(lambda: sum(call.ended is not None for call in calls) == 192, "most have no turn")
+    assert {call.ended for call in calls} == {
+        None,
+        (
+            grpc.StatusCode.RESOURCE_EXHAUSTED,
+            "the message's turn did not come within 0.01 s, for there are too many from there",
+        ),
+    }
+
+
+async def test_one_address_has_few_streams_open():
+    served = streams()
+    calls = [Call() for _ in range(20)]
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(ended(served, "delta", call)) for call in calls]
+        await until(lambda: any(call.ended for call in calls), "some are refused")
+        assert [call.ended[1] for call in calls if call.ended] == [
+            "16 streams from there are open, and an Envoy has one"
+        ] * 4
+        for task in tasks:
+            task.cancel()
+    assert not served._calls._open
 
 
 async def test_a_token_hears_of_envoys_that_show_another_one(server):

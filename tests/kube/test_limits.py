@@ -1,15 +1,11 @@
 """Callers that never tire, by the clock of the test."""
 
-import asyncio
-from collections import Counter
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from structlog.testing import capture_logs
-from tests.support.waiting import until
 
-from bailie.kube.limits import Allowance, Complaints, Places
+from bailie.kube.limits import Allowance, Complaints
 
 
 class Clock:
@@ -55,66 +51,6 @@ def test_invented_names_take_no_memory():
     for number in range(5_000):
         allowance.take(str(number))
     assert len(allowance._left) <= 1_000
-
-
-class Guests:
-    """Callers that have a place until they are told to leave."""
-
-    def __init__(self, each, whole):
-        self.places, self.inside, self.most = Places(each, whole), Counter(), Counter()
-
-    async def come(self, caller, leave, seconds=30.0):
-        async with self.places.place(caller, seconds):
-            self.inside[caller] += 1
-            self.most[caller] = max(self.most[caller], self.inside[caller])
-            self.most[None] = max(self.most[None], self.inside.total())
-            await leave.wait()
-            self.inside[caller] -= 1
-
-
-async def test_so_many_have_a_place_for_each_caller_and_in_all_and_others_get_theirs_later():
-    guests, leave = Guests(2, 5), asyncio.Event()
-    async with asyncio.TaskGroup() as group:
-        tasks = [group.create_task(guests.come(caller, leave)) for caller in "aaaabbbbccc" for _ in range(9)]
-        await until(lambda: guests.inside.total() == 5)
-        leave.set()
-    assert all(task.done() for task in tasks)
-    assert (guests.most["a"], guests.most["b"], guests.most[None]) == (2, 2, 5)
-    assert guests.most["c"] <= 2
-    assert not guests.places._turns
-
-
-async def test_a_caller_who_has_all_its_places_keeps_none_of_those_of_others():
-    guests, leave = Guests(2, 5), asyncio.Event()
-    async with asyncio.TaskGroup() as group:
-        crowd = [group.create_task(guests.come("crowd", leave)) for _ in range(100)]
-        await until(lambda: guests.inside["crowd"] == 2)
-        gone = asyncio.Event()
-        gone.set()
-        await guests.come("other", gone)
-        for task in crowd:
-            task.cancel()
-    assert not guests.places._turns
-
-
-async def test_who_has_no_name_is_bounded_with_all_alone():
-    guests, leave = Guests(2, 5), asyncio.Event()
-    async with asyncio.TaskGroup() as group:
-        for _ in range(20):
-            group.create_task(guests.come("", leave))
-        await until(lambda: guests.inside[""] == 5)
-        leave.set()
-
-
-async def test_nobody_waits_for_a_place_for_ever():
-    guests, leave = Guests(1, 5), asyncio.Event()
-    async with asyncio.TaskGroup() as group:
-        group.create_task(guests.come("a", leave))
-        await until(lambda: guests.inside["a"])
-        with pytest.raises(TimeoutError):
-            await guests.come("a", leave, 0.01)
-        leave.set()
-    assert not guests.places._turns
 
 
 def test_one_line_for_each_kind_and_caller_and_few_in_all():

@@ -21,6 +21,10 @@ _SHARE = 3
 """One of so many files may be a connection to one port: a scheduler has two, and connections of its own."""
 
 
+class NotTaken(Exception):  # noqa: N818 - the name of the state
+    """A caller took no message, or answered none, for so long that it is given up."""
+
+
 def port_options() -> tuple[tuple[str, int], ...]:
     """Returns gRPC's options of a port, as of this process's limit of open files.
 
@@ -68,12 +72,12 @@ async def sent(
     A caller who takes nothing cannot be told so: gRPC ends no call that has a message to send. So `tasks` go
     on sending it until it is taken or the caller is gone, and the handler is not over before.
 
-    Raises TimeoutError where the message was not taken within so many seconds.
+    Raises NotTaken where the message was not taken within so many seconds.
     """
     sending = tasks.create_task(_sent(context, message))
     await asyncio.wait({sending}, timeout=seconds)
     if not sending.done():
-        raise TimeoutError
+        raise NotTaken
     return sending.result()
 
 

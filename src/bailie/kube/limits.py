@@ -1,4 +1,4 @@
-"""Limits by caller: for what a caller asks, now and in a time, and for log lines about a caller.
+"""Limits by caller: for what a caller asks in a time, and for log lines about a caller.
 
 Used by the gRPC servers of the scheduler and the gateway against callers that repeat themselves without end.
 The number of callers that are remembered is bounded, whatever names callers invent.
@@ -6,16 +6,13 @@ The number of callers that are remembered is bounded, whatever names callers inv
 
 from __future__ import annotations
 
-import asyncio
 import time
-from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import structlog
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import Callable
 
 log = structlog.get_logger(__name__)
 
@@ -62,42 +59,6 @@ class Allowance:
         full = [name for name in self._left if self._now_left(name, now) >= self._burst]
         for name in full or [next(iter(self._left))]:
             del self._left[name]
-
-
-@dataclass(slots=True)
-class _Turns:
-    """The places of one caller. `users` have one, or wait for one."""
-
-    free: asyncio.Semaphore
-    users: int = 0
-
-
-class Places:
-    """So many at a time for each caller, and so many in all; others wait in line."""
-
-    def __init__(self, each: int, whole: int) -> None:
-        self._each, self._free = each, asyncio.Semaphore(whole)
-        self._turns: dict[str, _Turns] = {}
-
-    @asynccontextmanager
-    async def place(self, caller: str, seconds: float) -> AsyncIterator[None]:
-        """Keeps a place while the block runs. An empty caller is bounded by the places in all alone.
-
-        Raises TimeoutError, before the block, where there was none within so many seconds.
-        """
-        turns = self._turns.setdefault(caller, _Turns(asyncio.Semaphore(self._each)))
-        turns.users += 1
-        try:
-            async with AsyncExitStack() as held:
-                async with asyncio.timeout(seconds):
-                    if caller:
-                        await held.enter_async_context(turns.free)
-                    await held.enter_async_context(self._free)
-                yield
-        finally:
-            turns.users -= 1
-            if not turns.users:
-                del self._turns[caller]
 
 
 class Complaints:

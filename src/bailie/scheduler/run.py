@@ -16,8 +16,10 @@ from bailie.kube.events import Recorder
 from bailie.kube.health import HealthServer
 from bailie.kube.leader_guard import LeaderGuard
 from bailie.kube.open_files import allow_open_files
+from bailie.kube.places import Places
 from bailie.kube.tenants import Tenants
 from bailie.kube.token import TokenFile
+from bailie.scheduler.agents.greetings import MOST_HELLOS
 from bailie.scheduler.agents.service import AgentService
 from bailie.scheduler.agents.serving import serve_agents
 from bailie.scheduler.agents.tenants import AgentTenants
@@ -97,7 +99,8 @@ class Scheduler:
         self._further = further
         self._recorder = Recorder(client, names.SCHEDULER, settings.pod_name)
         token = TokenFile(settings.token_file)
-        self.agents = AgentService(namespace, token, settings.address, self._leads)
+        self._hellos = Places(MOST_HELLOS)
+        self.agents = AgentService(namespace, token, settings.address, self._leads, hellos=self._hellos)
         self._tracer = Tracer(names.SCHEDULER, namespace, settings.pod_name)
         sinks = settings.payload_sinks
         self._home = NamespaceScheduler(client, self._recorder, self.agents, self._tracer, sinks=sinks)
@@ -173,7 +176,12 @@ class Scheduler:
         """Returns what is kept of a listed namespace; the first call makes it."""
         if namespace not in self._others:
             made = ServedNamespace(
-                self._client, self._recorder, self._settings, namespace, leads_home=self._leads
+                self._client,
+                self._recorder,
+                self._settings,
+                namespace,
+                leads_home=self._leads,
+                hellos=self._hellos,
             )
             self._others[namespace], self._services[namespace] = made, made.agents
             self._tokens[namespace] = made.token

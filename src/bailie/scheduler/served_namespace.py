@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from bailie.kube.client import Client
     from bailie.kube.events import Recorder
+    from bailie.kube.places import Places
     from bailie.routing.table import Publisher
     from bailie.scheduler.settings import SchedulerSettings
 
@@ -51,9 +52,10 @@ class ServedNamespace:
         namespace: str,
         *,
         leads_home: Callable[[], bool],
+        hellos: Places,
     ) -> None:
         self.token = SecretToken(client, namespace)
-        self.agents = AgentService(namespace, self.token, settings.address, self.leads)
+        self.agents = AgentService(namespace, self.token, settings.address, self.leads, hellos=hellos)
         self.scheduler = NamespaceScheduler(client, recorder, self.agents, sinks=settings.payload_sinks)
         self._client = client
         self._settings = settings

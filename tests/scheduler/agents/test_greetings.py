@@ -10,7 +10,8 @@ from tests.support.agents import hello, report
 from tests.support.waiting import until
 
 from bailie._gen import agent_pb2 as pb
-from bailie.scheduler.agents.greetings import Greetings
+from bailie.kube.places import Places
+from bailie.scheduler.agents.greetings import MOST_HELLOS, Greetings
 from bailie.scheduler.agents.session import AgentRefused
 
 WORDS = hello(endpoint=pb.Endpoint(address="10.0.0.9", http_port=1, grpc_port=1))
@@ -40,9 +41,16 @@ class Caller:
         return self.said
 
 
+PLACES = Places(MOST_HELLOS)
+
+
+def greetings_of(namespace):
+    return Greetings(namespace, "10.0.0.1", itertools.count(1).__next__, PLACES)
+
+
 @pytest.fixture
 def greetings():
-    return Greetings("a", "10.0.0.1", itertools.count(1).__next__)
+    return greetings_of("a")
 
 
 async def test_hellos_admitted_together_are_read_no_longer_than_those_that_follow_one_another(greetings):
@@ -58,7 +66,7 @@ async def test_hellos_admitted_together_are_read_no_longer_than_those_that_follo
         await greetings.read(Caller(said, "10.0.0.8"))
 
 
-@pytest.mark.parametrize(("addresses", "most"), [(["10.0.0.9"], 2), (["127.0.0.1"], 16), (range(40), 16)])
+@pytest.mark.parametrize(("addresses", "most"), [(["10.0.0.9"], 8), (["127.0.0.1"], 16), (range(40), 16)])
 async def test_few_hellos_are_in_memory_at_a_time(greetings, addresses, most):
     may, callers = asyncio.Event(), 40
     places = itertools.cycle([each if isinstance(each, str) else f"10.0.1.{each}" for each in addresses])
@@ -79,6 +87,18 @@ async def test_a_slow_agent_keeps_those_at_other_addresses_from_nothing(greeting
         other = hello(endpoint=pb.Endpoint(address="10.0.0.8", http_port=1, grpc_port=1))
         words, session = await greetings.introduced(1, Caller(encoded(other), "10.0.0.8"))
         assert (words.pod, session.versions) == ("mlserver-0", 0)
+        for task in waiting:
+            task.cancel()
+
+
+async def test_agents_of_a_namespace_that_keep_silent_keep_those_of_another_from_nothing(greetings):
+    silent = [Caller(b"", f"10.0.1.{number % 40}", asyncio.Event()) for number in range(400)]
+    async with asyncio.TaskGroup() as group:
+        waiting = [group.create_task(_outcome(greetings, each)) for each in silent]
+        await until(lambda: Caller.reading == 16)
+        async with asyncio.timeout(1):
+            other = encoded(hello(namespace="b", endpoint=WORDS.endpoint))
+            assert (await greetings_of("b").introduced(1, Caller(other)))[1].versions == 0
         for task in waiting:
             task.cancel()
 

@@ -1,34 +1,10 @@
 """Where an agent may say that its server is."""
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from bailie.scheduler.agents.peers import address_of, address_problem
+from bailie.scheduler.agents.peers import address_problem
 
 LAPTOP, CLUSTER = "127.0.0.1", "10.0.0.9"
-
-
-@pytest.mark.parametrize(
-    ("peer", "address"),
-    [
-        ("ipv4:10.0.0.7:4711", "10.0.0.7"),
-        ("ipv6:%5B::1%5D:4711", "::1"),
-        ("ipv6:[fd00::7]:4711", "fd00::7"),
-        ("ipv6:%5B::ffff:10.0.0.7%5D:4711", "10.0.0.7"),
-        ("unix:/tmp/socket", "None"),
-        ("ipv4:", "None"),
-        ("", "None"),
-    ],
-)
-def test_a_peer_has_an_address(peer, address):
-    assert str(address_of(peer)) == address
-
-
-@given(st.text(max_size=40))
-def test_no_name_of_a_peer_raises(peer):
-    address_of(peer)
-    address_of(f"ipv6:{peer}")
 
 
 @pytest.mark.parametrize(

@@ -8,35 +8,38 @@ from __future__ import annotations
 
 import asyncio
 import time
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections import Counter
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import grpc
 
-from bailie.kube.limits import Allowance, Places
+from bailie.kube.limits import Allowance
+from bailie.kube.peers import address_of, own_address
+from bailie.kube.places import NoTurn
 from bailie.scheduler.agents import peers, wire
 from bailie.scheduler.agents.messages import EFFORT, hello_of, next_bytes
 from bailie.scheduler.agents.session import AgentRefused, AgentSession
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import Callable, Iterator
 
     from bailie._gen import agent_pb2 as pb
+    from bailie.kube.places import Places
     from bailie.scheduler.agents.hello_parts import HelloParts
     from bailie.scheduler.agents.messages import Context
 
-_HELLO_SECONDS = 5.0
+_HELLO_SECONDS = 3.0
+"""An agent says its hello when it calls."""
 _HELLOS = (50.0, 500)
 """Hellos per second from one address, and at once: on a laptop all agents call from one address."""
-_AT_ONCE = (2, 16)
-"""Hellos from one address, and in all, that are in memory at a time, of 8 MiB at most. Those from a loopback
-address are bounded by the second figure alone, for any number of agents call from there."""
-MOST_CALLS = 200
-"""Calls from one address at a time. A call whose session is over goes on for as long as its agent takes no
-message, and an agent may begin one session after the other."""
-_CALLS = (MOST_CALLS, 4_000)
-"""Of one address, and in all: twice as many as there may be sessions. Calls from a loopback address are
-bounded by the second figure alone."""
+MOST_HELLOS = 32
+"""Hellos that are in memory at a time, of 8 MiB at most, of all namespaces of a scheduler."""
+MOST_CALLS, _ALL_CALLS = 200, 4_000
+"""Calls from one address at a time, and in all: twice as many as there may be sessions. A call whose
+session is over goes on for as long as its agent takes no message, and an agent may begin one session after
+the other. Calls from a loopback address are bounded by the second figure alone, for any number of agents
+call from there."""
 _TURN_SECONDS = 5.0
 """How long an agent waits for its turn; agents wait no longer for a welcome."""
 _EXHAUSTED = grpc.StatusCode.RESOURCE_EXHAUSTED
@@ -47,33 +50,42 @@ _TOO_LONG_TO_READ = "the hellos from there took too long to read; try again late
 class Greetings:
     """Reads hellos, and makes the sessions of the agents that say them."""
 
-    def __init__(self, namespace: str, address: str, next_revision: Callable[[], int]) -> None:
-        """Takes the scheduler's own `address`; `next_revision` numbers the reports."""
+    def __init__(
+        self, namespace: str, address: str, next_revision: Callable[[], int], places: Places
+    ) -> None:
+        """Takes the scheduler's own `address`; `next_revision` numbers the reports, and `places` are those
+        of the hellos of all namespaces."""
         self._namespace, self._address, self._next_revision = namespace, address, next_revision
         self._hellos = Allowance(*_HELLOS)
         self._efforts = Allowance(*EFFORT)
-        self._calls = Places(*_CALLS)
-        self._places = Places(*_AT_ONCE)
+        self._places = places
+        self._calls = Counter[str]()
+        self._all_calls = 0
         self._taking = asyncio.Lock()
         """Held while an inventory is taken: many at a time would delay everything else."""
         self._greeting: set[str] = set()
         """The agents whose inventory is taken or waits for that, once each: none keeps the others out."""
 
-    @asynccontextmanager
-    async def admitted(self, context: Context) -> AsyncIterator[None]:
+    @contextmanager
+    def admitted(self, context: Context) -> Iterator[None]:
         """Counts a session that is begun from an address, and its call until that is over.
 
         Raises AgentRefused, before the block, for one too many.
         """
-        caller = caller_of(context)
-        self._admit(caller)
-        async with AsyncExitStack() as held:
-            try:
-                await held.enter_async_context(self._calls.place("" if _is_shared(context) else caller, 0))
-            except TimeoutError:
-                told = "too many calls from there are not over: an agent has one, and takes its messages"
-                raise AgentRefused(_EXHAUSTED, told) from None
+        self._admit(caller_of(context))
+        own = own_address(context.peer())
+        if self._all_calls >= _ALL_CALLS or (own and self._calls[own] >= MOST_CALLS):
+            told = "too many calls from there are not over: an agent has one, and takes its messages"
+            raise AgentRefused(_EXHAUSTED, told)
+        self._all_calls += 1
+        self._calls[own] += 1
+        try:
             yield
+        finally:
+            self._all_calls -= 1
+            self._calls[own] -= 1
+            if not self._calls[own]:
+                del self._calls[own]
 
     def _admit(self, caller: str) -> None:
         if not self._hellos.take(caller):
@@ -90,12 +102,12 @@ class Greetings:
         """
         caller = caller_of(context)
         try:
-            async with self._places.place("" if _is_shared(context) else caller, _TURN_SECONDS):
+            async with self._places.place(self._namespace, own_address(context.peer()), _TURN_SECONDS):
                 hello = await self.read(context)
                 session = AgentSession(number, hello, self._next_revision)
                 await self._take_inventory(session, caller)
                 return hello.words, session
-        except TimeoutError:
+        except NoTurn:
             told = (
                 f"the hello could not be read within {_TURN_SECONDS:.0f} s, for others are; try again later"
             )
@@ -142,9 +154,4 @@ class Greetings:
 
 def caller_of(context: Context) -> str:
     """Returns the address that an agent calls from."""
-    return str(peers.address_of(context.peer()))
-
-
-def _is_shared(context: Context) -> bool:
-    address = peers.address_of(context.peer())
-    return address is not None and address.is_loopback
+    return str(address_of(context.peer()))

@@ -25,11 +25,12 @@ import structlog
 from prometheus_client import Gauge
 
 from bailie.kube.callbacks import Callbacks
-from bailie.kube.grpc_serving import sent
+from bailie.kube.grpc_serving import NotTaken, sent
 from bailie.kube.limits import Allowance, Complaints
+from bailie.kube.places import Places
 from bailie.kube.token import Verdict
 from bailie.scheduler.agents import peers, wire
-from bailie.scheduler.agents.greetings import Greetings, caller_of
+from bailie.scheduler.agents.greetings import MOST_HELLOS, Greetings, caller_of
 from bailie.scheduler.agents.messages import Pace, message_of, next_bytes
 from bailie.scheduler.agents.session import AgentRefused, AgentSession
 
@@ -75,9 +76,16 @@ class AgentService:
     """The agents of one namespace. Takes no session before `lead`."""
 
     def __init__(
-        self, namespace: str, token: Token, address: str, leads: Callable[[], bool] = _always
+        self,
+        namespace: str,
+        token: Token,
+        address: str,
+        leads: Callable[[], bool] = _always,
+        *,
+        hellos: Places | None = None,
     ) -> None:
-        """Takes the scheduler's own `address`, and `leads`, which is asked before anything is sent."""
+        """Takes the scheduler's own `address`, and `leads`, which is asked before anything is sent.
+        `hellos` are the places of hellos that this namespace shares with others."""
         self.namespace = namespace
         self._token = token
         self._epoch: int | None = None
@@ -92,7 +100,8 @@ class AgentService:
         self._lines = Allowance(*_LINES)
         self._announce = Callbacks[[]]("changes of the replicas")
         self._numbers = itertools.count(1)
-        self._greetings = Greetings(namespace, address, itertools.count(1).__next__)
+        places = Places(MOST_HELLOS) if hellos is None else hellos
+        self._greetings = Greetings(namespace, address, itertools.count(1).__next__, places)
 
     def lead(self, epoch: int) -> None:
         """Takes sessions from now on, in the name of this epoch."""
@@ -174,7 +183,7 @@ class AgentService:
         """Serves one stream, from the hello to its end."""
         try:
             epoch = self._epoch_for(context)
-            async with self._greetings.admitted(context):
+            with self._greetings.admitted(context):
                 session = await self._greeted(context, epoch)
                 await self._converse(session, context, epoch)
             session.raise_end()
@@ -214,7 +223,7 @@ class AgentService:
         async with asyncio.TaskGroup() as group:
             try:
                 await sent(context, wire.welcome(epoch), seconds=_SILENCE_SECONDS, tasks=group)
-            except TimeoutError:
+            except NotTaken:
                 self._complaints.warn("agent takes no message", pod, cause=_NOT_TAKEN)
 
     def _occupied(self, hello: pb.Hello) -> str | None:
@@ -319,7 +328,7 @@ class AgentService:
                 if not self._leads():
                     session.end(grpc.StatusCode.UNAVAILABLE, _NOT_LEADING)
                     return
-        except TimeoutError:
+        except NotTaken:
             session.end(grpc.StatusCode.DEADLINE_EXCEEDED, _NOT_TAKEN)
 
     def _changed(self) -> None:

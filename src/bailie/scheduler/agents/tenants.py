@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 import grpc
 
 from bailie.kube.limits import Complaints
+from bailie.kube.peers import address_of
 from bailie.kube.tenants import NotServed
-from bailie.scheduler.agents.peers import address_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
