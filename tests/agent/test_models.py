@@ -785,6 +785,15 @@ async def _evicts_in_spite_of_an_endless_answer(loop: LeapingLoop) -> None:
         assert (state(bench, 1), state(bench, 2)) == (EVICTED, LOADED)
 
 
+async def test_a_time_out_of_a_request_is_no_eviction():
+    async with working(capacity=10) as bench:
+        bench.models.submit(load(number=1))
+        await bench.idle()
+        with pytest.raises(TimeoutError, match="the server's network"):
+            async with bench.models.hold("iris_1", 5):
+                raise TimeoutError("the server's network")
+
+
 async def _reads_for_ever(bench: Bench) -> str:
     try:
         async with bench.models.hold("iris_1", 5):

@@ -49,16 +49,20 @@ def replica(port: int, **changes) -> Settings:
     )
 
 
-@asynccontextmanager
-async def dialling(settings: Settings):
+def session_of(settings: Settings) -> SchedulerSession:
     models: Models = Commands()  # type: ignore[assignment]
-    session = SchedulerSession(
+    return SchedulerSession(
         settings=settings,
         models=models,
         outbox=Outbox(pb.ReplicaStatus(memory_bytes=9)),
         endpoint=pb.Endpoint(),
         tracer=Tracer("seldon-agent", "a", "mlserver-0"),
     )
+
+
+@asynccontextmanager
+async def dialling(settings: Settings):
+    session = session_of(settings)
     async with asyncio.TaskGroup() as group:
         task = group.create_task(session.run())
         yield session
@@ -191,6 +195,21 @@ def test_a_leader_that_reads_nothing_does_not_keep_the_session():
 
     with asyncio.Runner(loop_factory=lambda: TimelapseLoop(FACTOR)) as runner:
         runner.run(session_is_begun_anew())
+
+
+class LosesMessages:
+    """A call whose connection gives a message up by itself."""
+
+    async def write(self, message) -> None:
+        raise TimeoutError("the network's")
+
+
+async def test_a_message_that_the_network_has_lost_ends_the_session():
+    session = session_of(replica(0))
+    session.outbox.publish(report(1))
+    with pytest.raises(TimeoutError, match="the network's"):
+        async with asyncio.timeout(WAIT_SECONDS):
+            await session._tell(LosesMessages())
 
 
 async def test_addresses_are_looked_up_afresh(tmp_path: Path):

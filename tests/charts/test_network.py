@@ -34,7 +34,8 @@ def exists(source, target, port, served):
     component, caller = (each.labels.get("app.kubernetes.io/name", "") for each in (target, source))
     near = source.namespace == target.namespace
     if port in METRICS[component]:
-        return near or source.namespace == "monitoring"
+        watches = near and (caller != SERVER or component == OPERATOR)
+        return watches or source.namespace == "monitoring"
     if component == ENVOY:
         return port == 9000 or (near and caller == ENVOY and port in HANDED_BACK)
     if component == SERVER:
@@ -95,6 +96,9 @@ MUST_NOT = {
     "our own model reaches a server's repository": (Pod.of("team-a", SERVER), SERVER, 9000),
     "our own model asks a held port": (Pod.of("team-a", SERVER), SERVER, 9001),
     "our own model takes routes": (Pod.of("team-a", SERVER), SCHEDULER, 9002),
+    "our own model takes the places of an Envoy's probes": (Pod.of("team-a", SERVER), ENVOY, 9003),
+    "our own model asks the scheduler why": (Pod.of("team-a", SERVER), SCHEDULER, 9006),
+    "our own model reads another one's metrics": (Pod.of("team-a", SERVER), SERVER, 8082),
     "a notebook of the namespace unloads a model": (Pod.of("team-a"), SERVER, 9000),
     "a notebook of the namespace is an agent": (Pod.of("team-a"), SCHEDULER, 9005),
     "a notebook of the namespace is an Envoy": (Pod.of("team-a"), SCHEDULER, 9002),

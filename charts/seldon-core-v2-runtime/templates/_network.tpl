@@ -1,6 +1,8 @@
 {{- /* Who may read metrics: all of this namespace, and who monitors. */ -}}
 {{- define "bailie.watchers" -}}
-- podSelector: {}
+- podSelector: # of this namespace, but none that runs models' code
+    matchExpressions:
+    - {key: app.kubernetes.io/name, operator: NotIn, values: [seldon-server]}
 {{- with .Values.networkPolicies.monitoring }}
 {{ toYaml . }}
 {{- end }}

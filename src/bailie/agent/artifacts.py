@@ -137,8 +137,9 @@ class Artifacts:
         for host, port in sorted(remote.hosts):
             await self.egress.check(host, port, named=remote.trusted)
         named = frozenset(host for host, _ in remote.hosts) if remote.trusted else frozenset()
+        limit = asyncio.timeout(self.timeout)
         try:
-            async with asyncio.timeout(self.timeout), self.egress.proxy(named) as proxy:
+            async with limit, self.egress.proxy(named) as proxy:
                 job = rclone.Job(
                     uri=uri,
                     remote=remote,
@@ -155,6 +156,8 @@ class Artifacts:
                         raise
                     raise proxy.refusal or proxy.failure or error from None
         except TimeoutError as error:
+            if not limit.expired():
+                raise  # the disk's
             raise ArtifactError(
                 "DownloadFailed", f"the download of {shown(uri)} did not end within {self.timeout:.0f} s"
             ) from error

@@ -39,6 +39,10 @@ SERVER_ENDED = "ServerEnded"
 """Reason of one whose server ended while it answered."""
 
 
+class CutOff(Exception):  # noqa: N818 - what became of a request
+    """A request that the server was answering has ended, for its model had to leave memory."""
+
+
 @dataclass(frozen=True, slots=True)
 class ReloadLost:
     """Loads a version again that the server lost; `message` says how, empty at the start of the agent.
@@ -178,14 +182,20 @@ class Slot:
 
     @asynccontextmanager
     async def passes(self) -> AsyncIterator[None]:
-        """Counts a request that the server answers while the block runs. Raises TimeoutError where `cut_off`
-        ends it."""
-        async with asyncio.timeout(None) as limit:
-            self.passing.add(limit)
-            try:
-                yield
-            finally:
-                self.passing.discard(limit)
+        """Counts a request that the server answers while the block runs. Raises CutOff where `cut_off` ends
+        it."""
+        limit = asyncio.timeout(None)
+        try:
+            async with limit:
+                self.passing.add(limit)
+                try:
+                    yield
+                finally:
+                    self.passing.discard(limit)
+        except TimeoutError as error:
+            if limit.expired():
+                raise CutOff from error
+            raise
 
     def cut_off(self) -> int:
         """Ends the requests that the server is still answering; returns how many."""

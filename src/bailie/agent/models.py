@@ -23,6 +23,7 @@ from bailie.agent.model_state import (
     NOT_RESPONDING,
     SERVER_ENDED,
     BringBack,
+    CutOff,
     ReloadLost,
     Slot,
     is_here,
@@ -234,7 +235,7 @@ class Models:
             try:
                 async with slot.passes():
                     yield slot
-            except TimeoutError as error:
+            except CutOff as error:
                 told = f"its answer took more than {LATE_SECONDS:.0f} s while the model had to leave memory"
                 raise HoldRefused("ModelNotInMemory", told) from error
             finally:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import random
-from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -327,9 +326,12 @@ class SchedulerSession:
             new = await self.outbox.wait(self.settings.status_seconds)
             for message in self.outbox.take(status=not new):
                 sending = asyncio.timeout(_TAKE_SECONDS)
-                with suppress(TimeoutError):
+                try:
                     async with sending:
                         await call.write(message)
+                except TimeoutError:
+                    if not sending.expired():
+                        raise  # the connection's: the message has not left
                 if sending.expired():
                     raise _Lost(f"the scheduler took no message within {_TAKE_SECONDS:.0f} s")
 

@@ -50,9 +50,9 @@ _MOST_ADDRESSES = 16
 _MOST_FIELDS = 1_000_000
 """Of a request: more than all that an Envoy may ask for."""
 LONGEST = 8 << 20
-"""Bytes of a message of an Envoy, of a report, too, for gRPC has one longest message for a port. An Envoy
-that comes back tells the names and versions of all that it has of one kind: of 20,000 models with the
-longest names 6 MB."""
+"""Bytes of a message of an Envoy, of a report, too: gRPC has one longest message for a port. An Envoy that
+comes back tells the names and versions of all that it has of one kind: routes of 20,000 models with the
+longest names are 6 MB, endpoints of 17,000 models of which no two are on the same replicas 8 MB."""
 _NO_REQUEST = f"this is no {REQUEST}"
 _KINDS = frozenset({BUCKET_URL, CLUSTER_URL, ENDPOINTS_URL, LISTENER_URL, ROUTES_URL, SCOPE_URL})
 

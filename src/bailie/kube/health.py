@@ -20,9 +20,11 @@ import structlog
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from bailie.kube.callers import Callers
+from bailie.kube.places import ANYONE, NoTurn, Places
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+    from contextlib import AbstractAsyncContextManager
 
     JsonRoute = Callable[[str], object | Awaitable[object]]
     """Gets the rest of the path (`iris` of `/explain/iris`); returns JSON data, or None for 404."""
@@ -31,8 +33,9 @@ log = structlog.get_logger(__name__)
 
 _REQUEST_SECONDS = 5.0
 _ANSWER_SECONDS = 30.0
-_MOST_AT_WORK = 4
-"""Answers that are made at a time: each takes its slices of the event loop."""
+_MOST_AT_WORK, _MOST_ASKED = 4, 100
+"""Answers that are made at a time, for each takes its slices of the event loop: half of them for one address
+at most. And how many questions of one address may wait for theirs."""
 _MOST_WAITING, _MOST_WAITING_OF_ONE = 256, 4
 """Questions that wait for an event, of all addresses and of each: a hook of the kubelet's waits beside those
 of strangers, whom nothing hinders to ask the same."""
@@ -72,7 +75,7 @@ class HealthServer:
         self._metrics = metrics
         self._open: set[asyncio.Task[object]] = set()
         self._silent = Callers(_MOST_SILENT)
-        self._at_work = asyncio.Semaphore(_MOST_AT_WORK)
+        self._at_work = Places(_MOST_AT_WORK, _MOST_ASKED)
         """Taken for each answer but those to probes, which are short and must not wait for others."""
 
     @asynccontextmanager
@@ -116,7 +119,7 @@ class HealthServer:
     async def _answer_to(self, peer: str, request_line: bytes) -> Answer:
         event = self._events.get(_path(request_line))
         if event is None:
-            return await self._answer_in_time(request_line)
+            return await self._answer_in_time(peer, request_line)
         if self._waiting[peer] >= _MOST_WAITING_OF_ONE or self._waiting.total() >= _MOST_WAITING:
             return HTTPStatus.SERVICE_UNAVAILABLE, _TEXT, b"too many ask this already; ask later\n"
         self._waiting[peer] += 1
@@ -126,15 +129,17 @@ class HealthServer:
             self._waiting[peer] -= 1
             self._waiting += Counter()  # without those of nobody
 
-    async def _answer_in_time(self, request_line: bytes) -> Answer:
+    async def _answer_in_time(self, peer: str, request_line: bytes) -> Answer:
         try:
             async with asyncio.timeout(_ANSWER_SECONDS):
-                return await self._answer(request_line)
+                return await self._answer(peer, request_line)
+        except NoTurn:
+            told = f"{_MOST_ASKED} questions from there wait for their answers already; ask later\n"
         except TimeoutError:
             told = f"no answer within {_ANSWER_SECONDS:.0f} s, for other questions came first; ask later\n"
-            return HTTPStatus.SERVICE_UNAVAILABLE, _TEXT, told.encode()
+        return HTTPStatus.SERVICE_UNAVAILABLE, _TEXT, told.encode()
 
-    async def _answer(self, request_line: bytes) -> Answer:
+    async def _answer(self, peer: str, request_line: bytes) -> Answer:
         parts = request_line.decode("latin-1").split(" ")
         if len(parts) != 3:
             return HTTPStatus.BAD_REQUEST, _TEXT, b"not HTTP\n"
@@ -144,12 +149,16 @@ class HealthServer:
         if name in self._checks and not rest:
             return _checked(self._checks[name]())
         if name == "metrics" and not rest:
-            async with self._at_work:
+            async with self._place(peer):
                 return HTTPStatus.OK, CONTENT_TYPE_LATEST, await self._measured()
         if name in self._routes:
-            async with self._at_work:
+            async with self._place(peer):
                 return await _from_route(self._routes[name], rest)
         return HTTPStatus.NOT_FOUND, _TEXT, b"not found\n"
+
+    def _place(self, peer: str) -> AbstractAsyncContextManager[None]:
+        # Twice as long as `_answer_in_time` waits, which has the words for it.
+        return self._at_work.place(peer, ANYONE, 2 * _ANSWER_SECONDS)
 
     async def _measured(self) -> bytes:
         parts = [generate_latest()]

@@ -17,8 +17,6 @@ if TYPE_CHECKING:
 
 ANYONE = ""
 """A caller who is many: an address from which several processes call."""
-_MOST_WAITING = 1_000
-"""Of one caller; one more gets no place."""
 
 
 class NoTurn(Exception):  # noqa: N818 - what becomes of a call
@@ -49,8 +47,9 @@ class Places:
     fewest, and among equals to the one that got none for longest.
     """
 
-    def __init__(self, whole: int) -> None:
-        self._free = whole
+    def __init__(self, whole: int, most_waiting: int = 1_000) -> None:
+        """Takes how many calls of one caller may wait; one more gets no turn."""
+        self._free, self._most_waiting = whole, most_waiting
         self._groups: dict[str, _Group] = {}
 
     @asynccontextmanager
@@ -130,7 +129,7 @@ class Places:
     async def _turn(self, group: str, caller: str, seconds: float) -> None:
         """Waits until a place is taken for a call. Raises NoTurn."""
         line = self._known(group, caller)[1].waiting
-        if len(line) >= _MOST_WAITING:
+        if len(line) >= self._most_waiting:
             raise NoTurn
         turn = asyncio.get_running_loop().create_future()
         line[turn] = None
