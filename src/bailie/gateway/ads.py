@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import grpc
 
 from bailie.gateway import lists, request_reports, xds_requests
-from bailie.gateway.envoy_calls import EnvoyCalls, next_message, read_request
+from bailie.gateway.envoy_calls import EnvoyCalls, next_message, parsed_request
 from bailie.gateway.resources import own_listeners
 from bailie.gateway.session import ANSWER_SECONDS, XdsSession
 from bailie.gateway.slices import sliced
@@ -181,7 +181,7 @@ class Streams:
         async with self._calls.message(call, self._calls.streams) as data:
             if data is None:
                 return None
-            first, problem = await read_request(data)
+            first, problem = await parsed_request(data)
             problem = problem or xds_requests.first_problem(first)
             if first is None or problem:
                 await self._calls.refuse(call, "", problem)

@@ -1,7 +1,7 @@
-"""The calls of Envoys as they begin: whose they are, which are too many, and their messages.
+"""The beginning of calls of Envoys: their namespace, their number, and their messages.
 
-Used by `ads`, one for each server. Whoever has the token of a namespace may call as often, say as much and
-be as slow as he likes; other namespaces, and the other Envoys of his own, must not feel it.
+Used by `ads`, one for each server. A caller with the token of a namespace may call as often, say as much and
+be as slow as it likes; other namespaces, and the other Envoys of its own, must not feel it.
 """
 
 from __future__ import annotations
@@ -126,7 +126,7 @@ class EnvoyCalls:
             return xds_requests.read(data)
         try:
             async with self.streams.place(call.namespace, call.own, self.turn):
-                return await read_request(data)
+                return await parsed_request(data)
         except NoTurn:
             return None, self._no_turn
 
@@ -151,7 +151,7 @@ async def next_message(context: Any) -> bytes | None:
     return data if isinstance(data, bytes) else None
 
 
-async def read_request(data: bytes) -> tuple[Any | None, str | None]:
+async def parsed_request(data: bytes) -> tuple[Any | None, str | None]:
     """Returns a request, or why it is none. A long one takes a while, so that others run meanwhile."""
     short = len(data) <= xds_requests.SHORT
     return xds_requests.read(data) if short else await asyncio.to_thread(xds_requests.read, data)

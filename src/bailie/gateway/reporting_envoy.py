@@ -1,7 +1,7 @@
 """One Envoy as its reports tell it, whose parts come as calls of their own, in any order.
 
-Used by `request_counts`, one for each Envoy. Pure: `now` is monotonic, in seconds. What is divided by time,
-or compared with something, must be that of a whole report: it waits here until all parts have come.
+Used by `request_counts`, one for each Envoy. Pure: `now` is monotonic, in seconds. Growth that is divided by
+time must be that of a whole report: it waits here until all parts have come.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ RECENT_REPORTS = 5
 
 @dataclass(slots=True)
 class ComingReport:
-    """What the parts of one report have told that decides something: it counts once all of them are there.
+    """The growth that the parts of one report have told: it counts once all of them are there.
 
     `number` is the report's, `away` for how long there was none before it, `heard_at` when its first part
     came.
@@ -90,7 +90,7 @@ class ReportingEnvoy:
         return self._parts == 1 and not self._several and not report.full
 
     def settle(self) -> ComingReport | None:
-        """Has what came of the present report count, which may be the rest of one that counts; returns it."""
+        """Takes out the parts that have come of the present report, which count from now on; returns them."""
         coming, self.coming = self.coming, None
         if coming is None:
             return None

@@ -154,8 +154,8 @@ class RequestCounts:
         return made
 
     def _settle(self, envoy: ReportingEnvoy) -> None:
-        """Has all that came of an Envoy's report count, at once: who reads totals while parts of it come
-        must not divide them by the whole time.
+        """Adds the parts of a report that have come to the totals, at once: a reader of totals between two
+        parts would divide one of them by the whole time.
 
         An Envoy that was silent for long was none of those over whose time requests were divided meanwhile:
         the requests of its silence would all be those of one moment. They count as those between two reports.
@@ -171,7 +171,7 @@ class RequestCounts:
                 self.outcomes.add(target.series.labels, target.kind, growth, pinned=target.pinned)
 
     def _settle_due(self, now: float) -> None:
-        """Has reports count of which no part has come for a moment: nothing tells the last one."""
+        """Settles reports of which no part has come for a moment: no part says that it is the last one."""
         for envoy in self._envoys.values():
             if envoy.coming is not None and now - envoy.coming.last_at >= PARTS_SECONDS:
                 self._settle(envoy)

@@ -1,4 +1,4 @@
-"""What Envoys count by one set of labels, and by how much it has grown.
+"""Requests that Envoys count by one set of labels, and the growth of their counts.
 
 Used by `request_counts`, which keeps the series, and by `reporting_envoy`. Pure.
 """

@@ -1,6 +1,6 @@
 """The address of a gRPC caller, from gRPC's name of it. Pure.
 
-Used by the scheduler's gRPC servers: for agents, which speak for their own address alone, and for Envoys.
+Used by `greetings` for agents and by `envoy_calls` for Envoys.
 """
 
 from __future__ import annotations

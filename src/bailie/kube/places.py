@@ -1,8 +1,8 @@
 """Places for work that strangers ask for: so many at a time, shared fairly by groups, and in each by callers.
 
-Used by the scheduler's gRPC servers, whose groups are namespaces and whose callers are addresses. Whoever
-has a place keeps it for a few seconds at most, and waits longer than that for one: so nobody waits in vain
-for places that others fill again and again.
+Used by `greetings` and `envoy_calls`, whose groups are namespaces and whose callers are addresses, and by
+`health`, whose groups are addresses. A caller keeps a place for a few seconds at most, and waits longer than
+that for one: so no caller waits in vain for places that others fill again and again.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class NoTurn(Exception):  # noqa: N818 - what becomes of a call
 
 
 @dataclass(slots=True)
-class _Caller:
+class _CallerPlaces:
     """The places of one caller, and its calls that wait, in the order in which they came."""
 
     taken: int = 0
@@ -32,11 +32,11 @@ class _Caller:
 
 
 @dataclass(slots=True)
-class _Group:
-    """The places of one group, and its callers: who got no place for longest comes first."""
+class _GroupPlaces:
+    """The places of one group, and its callers: the one that got no place for longest comes first."""
 
     taken: int = 0
-    callers: dict[str, _Caller] = field(default_factory=dict)
+    callers: dict[str, _CallerPlaces] = field(default_factory=dict)
 
 
 class Places:
@@ -50,7 +50,7 @@ class Places:
     def __init__(self, whole: int, most_waiting: int = 1_000) -> None:
         """Takes how many calls of one caller may wait; one more gets no turn."""
         self._free, self._most_waiting = whole, most_waiting
-        self._groups: dict[str, _Group] = {}
+        self._groups: dict[str, _GroupPlaces] = {}
 
     @asynccontextmanager
     async def place(self, group: str, caller: str, seconds: float) -> AsyncIterator[None]:
@@ -69,15 +69,15 @@ class Places:
 
     def _may(self, group: str, caller: str) -> bool:
         """Says whether a caller may have one more place."""
-        of_group = self._groups.get(group) or _Group()
-        of_caller = of_group.callers.get(caller) or _Caller()
+        of_group = self._groups.get(group) or _GroupPlaces()
+        of_caller = of_group.callers.get(caller) or _CallerPlaces()
         # Each place that the group takes is one less that is free, and one more that it is to leave.
         left = (self._free - of_group.taken + 1) // 2
         return left > (0 if caller == ANYONE else of_caller.taken)
 
-    def _known(self, group: str, caller: str) -> tuple[_Group, _Caller]:
-        of_group = self._groups.setdefault(group, _Group())
-        return of_group, of_group.callers.setdefault(caller, _Caller())
+    def _known(self, group: str, caller: str) -> tuple[_GroupPlaces, _CallerPlaces]:
+        of_group = self._groups.setdefault(group, _GroupPlaces())
+        return of_group, of_group.callers.setdefault(caller, _CallerPlaces())
 
     def _take(self, group: str, caller: str) -> None:
         of_group, of_caller = self._known(group, caller)
@@ -153,7 +153,7 @@ class Places:
         self._hand_on()
 
 
-def _fewest_first(known: Mapping[str, _Caller | _Group]) -> Iterable[str]:
+def _fewest_first(known: Mapping[str, _CallerPlaces | _GroupPlaces]) -> Iterable[str]:
     """Returns the names of those that may be next: one without a place waits, and comes before all that have
     some, who are no more than there are places."""
     without = next((name for name, each in known.items() if not each.taken), None)
