@@ -44,6 +44,40 @@ async def test_a_server_answers_while_entered_and_not_after(address):
     assert raised.value.code() is grpc.StatusCode.UNAVAILABLE
 
 
+async def test_a_call_whose_messages_are_not_read_holds_a_window_of_them_at_most():
+    """Also on a connection that has moved megabytes, for which gRPC makes windows larger by itself."""
+    read, size = asyncio.Event(), 4 << 20
+
+    async def one_message(_, context):
+        if "waits" in dict(context.invocation_metadata()):
+            await read.wait()
+        return bytes([len(await context.read()) == size])
+
+    made = grpc.aio.server(options=(*port_options(), ("grpc.max_receive_message_length", -1)))
+    methods = {"Say": grpc.stream_unary_rpc_method_handler(one_message)}
+    made.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("test.Echo", methods),))
+    async with (
+        listening(made, "127.0.0.1", 0, grace=0) as port,
+        grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel,
+        asyncio.TaskGroup() as group,
+    ):
+
+        def said(*metadata):
+            call = channel.stream_unary(ECHO)(metadata=metadata)
+            return call, group.create_task(call.write(bytes(size)))
+
+        for _ in range(8):
+            call, written = said()
+            await written
+            assert await call == b"\1"
+        waiting = [said(("waits", "yes")) for _ in range(32)]
+        await asyncio.wait([written for _, written in waiting], timeout=1)
+        assert sum(written.done() for _, written in waiting) == 0
+        read.set()
+        for call, _ in waiting:
+            assert await call == b"\1"
+
+
 async def test_strangers_who_only_connect_leave_the_process_files_to_open():
     before = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(before[0], 600), before[1]))

@@ -30,12 +30,16 @@ def port_options() -> tuple[tuple[str, int], ...]:
 
     A caller who only connects, or asks nothing, keeps a file open: by gRPC's defaults for two minutes, or for
     ever. A process that can open no file answers no probe. Agents and Envoys always have a stream open.
+
+    By default gRPC makes the windows of a connection larger the more it moves, up to many megabytes for each
+    call, also for one whose messages nobody reads. A message that is read may have its whole length at once.
     """
     return (
         ("grpc.so_reuseport", 0),  # a second process would share the port in silence
         ("grpc.max_allowed_incoming_connections", part_of_files(_SHARE, _MOST)),
         ("grpc.server_handshake_timeout_ms", 10_000),
         ("grpc.max_connection_idle_ms", 60_000),
+        ("grpc.http2.bdp_probe", 0),
     )
 
 
