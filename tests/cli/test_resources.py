@@ -208,6 +208,17 @@ def test_what_nobody_acts_on_is_said(bailie, file, everybody):
     bailie("delete", "-f", path)
 
 
+def test_of_a_namespace_that_seldon_core_serves_nothing_is_said(bailie, file, everybody):
+    sets = "/apis/apps/v1/namespaces/default/statefulsets"
+    template = {"metadata": {"labels": {"a": "b"}}, "spec": {"containers": [{"name": "c", "image": "x"}]}}
+    spec = {"serviceName": "x", "selector": {"matchLabels": {"a": "b"}}, "template": template}
+    post(everybody, sets, {"metadata": {"name": "seldon-scheduler"}, "spec": spec})
+    path = file("a")
+    assert bailie("apply", "-f", path).stderr == ""
+    everybody.request("DELETE", f"{sets}/seldon-scheduler")
+    bailie("delete", "-f", path)
+
+
 def test_a_status_of_the_spec_before_is_not_taken_for_a_reason(bailie, file, everybody):
     path = file("changed")
     bailie("apply", "-f", path)

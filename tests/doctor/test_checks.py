@@ -14,6 +14,7 @@ from bailie.doctor.facts import (
     InstallationView,
     NamespaceFacts,
     Redirect,
+    SeldonOperator,
     Term,
     Thing,
     Unknown,
@@ -301,7 +302,13 @@ NAMESPACES = {
         {**NOWHERE, "home": "home", "upstream": "Seldon Core's own operator is at work in it"},
         Level.ERROR,
         "does not serve it: Seldon Core's own operator is at work in it",
-        "",
+        "bailie scope remove a --operator-namespace home, then move the namespace to Bailie: bailie migrate",
+    ),
+    "Seldon Core's scheduler in the namespace": (
+        {**NOWHERE, "upstream_scheduler": "Seldon Core's scheduler of it is there"},
+        Level.ERROR,
+        "serves the 1 Model of a (iris): Seldon Core's scheduler of it is there, and no operator of Seldon",
+        "start that operator again, or move the namespace to Bailie: bailie migrate plan a",
     ),
 }
 CLUSTERS = {
@@ -367,13 +374,19 @@ CLUSTERS = {
         "seldon-core-v2-setup",
     ),
     "upstream's only": (
-        {"installations": (), "upstream": ("mesh",)},
+        {"installations": (), "upstream": (SeldonOperator("mesh"),)},
         Level.OK,
         "Seldon Core's own operator is at work in mesh",
         "",
     ),
+    "upstream's only, without a ready pod": (
+        {"installations": (), "upstream": (SeldonOperator("mesh", ready=False),)},
+        Level.WARNING,
+        "Seldon Core's own operator in mesh has no ready pod, and acts again as soon as it has one",
+        "kubectl describe deployment seldon-v2-controller-manager -n mesh",
+    ),
     "upstream's beside ours": (
-        {"upstream": ("mesh",)},
+        {"upstream": (SeldonOperator("mesh"),)},
         Level.WARNING,
         "at work in mesh; it may act where Bailie does",
         "--replicas 0",
@@ -429,14 +442,26 @@ def test_an_owner_that_is_gone_is_said_to_be():
 def test_models_that_upstream_may_serve_are_not_called_unserved():
     namespace = dataclasses.replace(NAMESPACE, **NOWHERE, models=(Thing(name="iris", ready=True),))
     facts = dataclasses.replace(
-        FACTS, installations=(ELSEWHERE,), upstream=("mesh",), namespaces=(namespace,)
+        FACTS, installations=(ELSEWHERE,), upstream=(SeldonOperator("mesh"),), namespaces=(namespace,)
     )
     assert not found(facts, Level.ERROR, "the namespace is in no operator's list")
 
 
+def test_where_upstream_may_not_be_looked_for_no_second_owner_is_advised():
+    namespace = dataclasses.replace(NAMESPACE, **NOWHERE)
+    facts = dataclasses.replace(
+        FACTS, installations=(ELSEWHERE,), upstream=UNREADABLE, namespaces=(namespace,)
+    )
+    finding = found(facts, Level.ERROR, "the namespace is in no operator's list")
+    assert finding.remedy == (
+        "bailie scope add a --operator-namespace home;"
+        " not where Seldon Core serves it, which could not be seen"
+    )
+
+
 def test_a_central_scheduler_may_be_upstream_s():
     namespace = dataclasses.replace(NAMESPACE, **CENTRAL | {"term": None})
-    facts = dataclasses.replace(FACTS, upstream=("mesh",), namespaces=(namespace,))
+    facts = dataclasses.replace(FACTS, upstream=(SeldonOperator("mesh"),), namespaces=(namespace,))
     assert found(facts, Level.UNKNOWN, "Seldon Core's scheduler in mesh for a tells the API nothing")
 
 

@@ -25,7 +25,7 @@ from bailie.local.readiness import condition
 from bailie.manifests.rbac import OPERATOR_ACCOUNT, OPERATOR_STATEFUL_RULES
 from bailie.operator.run import Adapter, run
 from bailie.operator.settings import OperatorSettings
-from bailie.scope.claim import CLAIM_LEASE, TERM_ANNOTATION
+from bailie.scope.claim import CLAIM_LEASE, OPERATOR_DEPLOYMENT, TERM_ANNOTATION
 
 HOME, OTHER = "home", "other"
 
@@ -240,29 +240,76 @@ async def test_with_narrow_rights_it_says_which_checks_could_not_be_done(api, ad
         }
 
 
+MERGE = {"content-type": "application/merge-patch+json"}
+
+
+def labelled(name, container, **spec):
+    """A Deployment or StatefulSet of one container."""
+    template = {"metadata": {"labels": {"a": "b"}}, "spec": {"containers": [container]}}
+    return {
+        "metadata": {"name": name},
+        "spec": {"selector": {"matchLabels": {"a": "b"}}, "template": template, **spec},
+    }
+
+
+def upstream_operator(api, namespace, *, replicas=1, ready=1):
+    """Has Seldon Core's operator in a namespace, as its Deployment shows it."""
+    container = {"name": "manager", "image": "seldonio/seldonv2-controller:2.9.1", "args": ["--leader-elect"]}
+    path = f"/apis/apps/v1/namespaces/{namespace}/deployments"
+    api.request("POST", path, json=labelled(OPERATOR_DEPLOYMENT, container, replicas=replicas))
+    status = {"status": {"replicas": replicas, "readyReplicas": ready}}
+    api.request("PATCH", f"{path}/{OPERATOR_DEPLOYMENT}/status", json=status, headers=MERGE)
+
+
 async def test_an_upstream_cluster(api):
     api.namespace("mesh")
-    container = {"name": "manager", "image": "seldonio/seldonv2-controller:2.9.1", "args": ["--leader-elect"]}
-    template = {"metadata": {"labels": {"a": "b"}}, "spec": {"containers": [container]}}
-    body = {
-        "metadata": {"name": "seldon-v2-controller-manager"},
-        "spec": {"selector": {"matchLabels": {"a": "b"}}, "template": template},
-    }
-    path = "/apis/apps/v1/namespaces/mesh/deployments"
-    api.request("POST", path, json=body)
-    ready = {"status": {"replicas": 1, "readyReplicas": 1}}
-    headers = {"content-type": "application/merge-patch+json"}
-    api.request("PATCH", f"{path}/seldon-v2-controller-manager/status", json=ready, headers=headers)
+    upstream_operator(api, "mesh")
     async with Client.from_kubeconfig(api.kubeconfig) as admin:
         await put(admin, "SeldonRuntime", "seldon", {"seldonConfig": "default"}, "mesh")
         await put(admin, "Model", "iris", {"storageUri": "gs://x/iris"}, "mesh")
         ready = {"status": {"conditions": [{"type": "Ready", "status": "True"}]}}
         for kind, name in (("seldonruntimes", "seldon"), ("models", "iris")):
             place = f"/apis/mlops.seldon.io/v1alpha1/namespaces/mesh/{kind}/{name}/status"
-            api.request("PATCH", place, json=ready, headers=headers)
+            api.request("PATCH", place, json=ready, headers=MERGE)
         findings = examine(await gather(admin, None))
         assert healthy(findings), [each.message for each in findings]
         assert any("Seldon Core's own operator is at work in mesh" in each.message for each in findings)
+
+
+SELDON_CORE = {
+    "its operator is in the namespace, and not ready": (("mesh", 1), "mesh"),
+    "its operator is elsewhere, and not ready": (("platform", 1), "mesh"),
+    "its operator is stopped": (("mesh", 0), "mesh"),
+    "its operator is gone": (None, "mesh"),
+    "its scheduler is elsewhere, and its operator stopped": (("platform", 0), "platform"),
+}
+
+
+@pytest.mark.parametrize(("operator", "scheduler"), SELDON_CORE.values(), ids=SELDON_CORE)
+async def test_a_namespace_of_seldon_cores_is_never_to_be_added_to_a_list(api, admin, operator, scheduler):
+    """Bailie would be its second owner."""
+    for name in ("mesh", "platform"):
+        api.namespace(name)
+    if operator is not None:
+        upstream_operator(api, operator[0], replicas=operator[1], ready=0)
+    sets = f"/apis/apps/v1/namespaces/{scheduler}/statefulsets"
+    api.request(
+        "POST", sets, json=labelled("seldon-scheduler", {"name": "scheduler", "image": "x"}, serviceName="x")
+    )
+    if scheduler != "mesh":
+        leads = {"type": "ExternalName", "externalName": f"seldon-scheduler.{scheduler}.svc.cluster.local"}
+        service = {"metadata": {"name": "seldon-scheduler"}, "spec": leads}
+        api.request("POST", "/api/v1/namespaces/mesh/services", json=service)
+    await put(admin, "SeldonRuntime", "seldon", {"seldonConfig": "default"}, "mesh")
+    await put(admin, "Model", "iris", {"storageUri": "gs://x/iris"}, "mesh")
+    findings = examine(await gather(admin, None))
+    assert not [each.remedy for each in findings if "scope add" in each.remedy]
+    told = " ".join(f"{each.message} {each.remedy}" for each in findings)
+    if operator is not None and operator[1]:
+        assert f"Seldon Core's own operator in {operator[0]} has no ready pod" in told
+    else:
+        assert f"Seldon Core's scheduler of it is there (StatefulSet {scheduler}/seldon-scheduler)" in told
+        assert "move the namespace to Bailie: bailie migrate plan mesh" in told
 
 
 async def test_an_api_that_is_away(api, tmp_path):

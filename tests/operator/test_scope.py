@@ -290,6 +290,7 @@ async def test_upstreams_operator_at_work_in_the_namespace_is_left_to_it(install
 
 
 async def test_upstreams_deployment_is_seen_where_the_operator_may_read_deployments(installation):
+    """Also before it has a ready pod: then two operators would act."""
     container = {"name": "manager", "image": "seldonio/seldonv2-controller:2.9.1", "args": ["--leader-elect"]}
     template = {"metadata": {"labels": {"a": "b"}}, "spec": {"containers": [container]}}
     metadata = {"name": "seldon-v2-controller-manager", "namespace": installation.a}
@@ -297,12 +298,18 @@ async def test_upstreams_deployment_is_seen_where_the_operator_may_read_deployme
     await installation.put(
         {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": metadata, "spec": spec}
     )
-    ready = {"status": {"replicas": 1, "readyReplicas": 1}}
-    await installation.admin.patch(DEPLOYMENT, metadata["name"], installation.a, ready, subresource="status")
     role = await installation.admin.get(ROLE, "seldon-v2-manager-role", installation.a)
     role["rules"].append({"apiGroups": ["apps"], "resources": ["deployments"], "verbs": ["get"]})
     await installation.admin.replace(role)
     async with installation.operator() as operator:
+        await until_state(operator, installation.a, "foreign", "UpstreamOperator")
+        await installation.admin.patch(
+            DEPLOYMENT, metadata["name"], installation.a, {"spec": {"replicas": 0}}
+        )
+        await until_state(operator, installation.a, "served")
+        await installation.admin.patch(
+            DEPLOYMENT, metadata["name"], installation.a, {"spec": {"replicas": 1}}
+        )
         await until_state(operator, installation.a, "foreign", "UpstreamOperator")
         await installation.admin.delete(DEPLOYMENT, metadata["name"], installation.a)
         await until_state(operator, installation.a, "served")

@@ -38,6 +38,18 @@ def test_upstream_is_told_by_what_it_runs(manifest, expected):
     assert is_upstream_operator(manifest) is expected
 
 
-def test_it_is_at_work_with_a_pod_that_is_ready():
-    assert is_at_work(deployment())
-    assert not is_at_work(deployment(ready=0))
+AT_WORK = {
+    "a ready pod": (1, 1, True),
+    "a pod that is to become ready": (1, 0, True),
+    "as many pods as the API's default": (None, 0, True),
+    "scaled to 0, with a pod that still is": (0, 1, True),
+    "scaled to 0": (0, 0, False),
+}
+
+
+@pytest.mark.parametrize(("wanted", "ready", "expected"), AT_WORK.values(), ids=AT_WORK)
+def test_it_is_at_work_until_its_last_pod_has_ended(wanted, ready, expected):
+    made = deployment(ready=ready)
+    made["spec"]["replicas"] = wanted
+    assert is_at_work(made) is expected
+    assert is_at_work({**made, "status": {}}) is (wanted != 0)

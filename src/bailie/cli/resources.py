@@ -96,21 +96,26 @@ def apply(
 async def _warn_of_unserved(client: Client, applied: list[Manifest]) -> None:
     """Says where no operator serves a namespace, so that nothing acts on objects there.
 
-    Nothing is said where that is not known, and of a namespace that gets its SeldonRuntime with the objects.
+    Nothing is said where that is not known, of a namespace that gets its SeldonRuntime with the objects, and
+    of one that Seldon Core serves.
     """
     from bailie.doctor.installation import claim_on
+    from bailie.doctor.upstream import seldon_operator_in, seldon_scheduler_of
     from bailie.kube.errors import ApiError
 
     objects: dict[str, list[Manifest]] = defaultdict(list)
     for each in filter(has_readiness, applied):
         objects[each["metadata"]["namespace"]].append(each)
     for namespace, here in objects.items():
+        if any(each["kind"] == "SeldonRuntime" for each in here):
+            continue
         try:
             claim = await claim_on(client, namespace)
+            if claim is not None and claim.fresh:
+                continue
+            if await seldon_operator_in(client, namespace) or await seldon_scheduler_of(client, namespace):
+                continue
         except ApiError:
-            continue
-        begins = any(each["kind"] == "SeldonRuntime" for each in here)
-        if begins or (claim is not None and claim.fresh):
             continue
         told = ", ".join(map(reference_of, here[:_SHOWN])) + (", …" if len(here) > _SHOWN else "")
         say(

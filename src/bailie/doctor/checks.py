@@ -16,7 +16,7 @@ from bailie.wellknown import labels, names
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from bailie.doctor.facts import Facts, InstallationView
+    from bailie.doctor.facts import Facts, InstallationView, SeldonOperator
 
 
 def examine(facts: Facts) -> list[Finding]:
@@ -90,7 +90,7 @@ def _no_operator(facts: Facts) -> Iterator[Finding]:
     if isinstance(facts.installations, Unknown):
         yield unknown("operator", f"operators could not be looked for: {facts.installations.why}")
     elif not facts.installations:
-        where = ", ".join(known(facts.upstream))
+        where = ", ".join(each.home for each in known(facts.upstream))
         found = f"; Seldon Core's own is in {where}" if where else ""
         level = Level.WARNING if where else Level.ERROR
         remedy = "" if where else "install the chart seldon-core-v2-setup, or `bailie up` on a laptop"
@@ -102,12 +102,19 @@ def _upstream(facts: Facts) -> Iterator[Finding]:
     if isinstance(facts.upstream, Unknown):
         yield unknown("upstream", f"Seldon Core's own operator could not be looked for: {facts.upstream.why}")
         return
-    ours = known(facts.installations)
-    for place in facts.upstream:
-        text = f"Seldon Core's own operator is at work in {place}"
-        if not ours:
-            yield ok("upstream", text, place)
-            continue
+    for each in facts.upstream:
+        yield _seldon_operator(each, beside_ours=bool(known(facts.installations)))
+
+
+def _seldon_operator(seen: SeldonOperator, *, beside_ours: bool) -> Finding:
+    place = seen.home
+    text = f"Seldon Core's own operator is at work in {place}"
+    if not seen.ready:
+        text = f"Seldon Core's own operator in {place} has no ready pod, and acts again as soon as it has one"
+    if beside_ours:
         remedy = f"take Bailie's namespaces from its watch list, or scale it to 0: kubectl scale -n {place} "
         remedy += f"deployment {names.OPERATOR} --replicas 0"
-        yield warning("upstream", f"{text}; it may act where Bailie does", remedy, place)
+        return warning("upstream", f"{text}; it may act where Bailie does", remedy, place)
+    if not seen.ready:
+        return warning("upstream", text, f"kubectl describe deployment {names.OPERATOR} -n {place}", place)
+    return ok("upstream", text, place)

@@ -61,6 +61,14 @@ class ClaimView:
     fresh: bool
 
 
+@dataclass(frozen=True, slots=True)
+class SeldonOperator:
+    """An operator of Seldon Core's: its namespace, and whether it has a ready pod now."""
+
+    home: str
+    ready: bool = True
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Thing:
     """An object of one of Bailie's kinds: its name and what its `Ready` condition says."""
@@ -128,6 +136,8 @@ class NamespaceFacts:
     redirects: Known[tuple[Redirect, ...]] = ()
     upstream: str = ""
     """A sentence about Seldon Core's own operator in the namespace, empty where it was not found."""
+    upstream_scheduler: str = ""
+    """A sentence about Seldon Core's scheduler of the namespace, empty where it was not found."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,6 +150,6 @@ class Facts:
     kinds: Known[Mapping[str, tuple[str, ...]]] = field(default_factory=dict)
     """Of each version of our group that is served: the plurals."""
     installations: Known[tuple[InstallationView, ...]] = ()
-    upstream: Known[tuple[str, ...]] = ()
-    """Namespaces with an operator of Seldon Core at work."""
+    upstream: Known[tuple[SeldonOperator, ...]] = ()
+    """The operators of Seldon Core's that act, or are about to."""
     namespaces: tuple[NamespaceFacts, ...] = ()

@@ -11,7 +11,6 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from bailie.api.kinds import (
-    DEPLOYMENT,
     EXPERIMENT,
     LEASE,
     MLOPS_GROUP,
@@ -26,7 +25,8 @@ from bailie.api.seldon_config import ENVOY, SCHEDULER
 from bailie.api.status import status_of, told_conditions, told_number
 from bailie.doctor.facts import Facts, NamespaceFacts, Redirect, Term, Thing, Unknown, known
 from bailie.doctor.installation import claim_on, find_homes, is_fresh, view
-from bailie.kube.errors import ApiError, Forbidden, NotFound, Unauthorized, Unreachable
+from bailie.doctor.upstream import seldon_operator_in, seldon_operators, seldon_scheduler_of
+from bailie.kube.errors import ApiError, NotFound, Unauthorized, Unreachable
 from bailie.kube.reviews import account_may
 from bailie.lifecycle.conditions import ARTIFACT_WARNINGS
 from bailie.lifecycle.memory import CONDITION as MEMORY
@@ -38,15 +38,7 @@ from bailie.manifests.rbac import (
 )
 from bailie.manifests.runtime import MESH_SERVICE
 from bailie.scope.central import namespace_of
-from bailie.scope.claim import (
-    CLAIM_LEASE,
-    OPERATOR_DEPLOYMENT,
-    SCHEDULER_LEASE,
-    UPSTREAM_LEASE,
-    claim_of,
-    is_at_work,
-    is_upstream_operator,
-)
+from bailie.scope.claim import CLAIM_LEASE, SCHEDULER_LEASE, claim_of
 from bailie.scope.leader_notes import leader_notes
 from bailie.scope.rights import Right, full_name, rights_of
 
@@ -76,7 +68,7 @@ async def gather(client: Client, namespaces: Iterable[str] | None) -> Facts:
     except ApiError:
         version = {}
     installations = await find_installations(client, namespaces)
-    upstream = await _upstream(client)
+    upstream = await seldon_operators(client)
     chosen = await concerned(client, installations) if namespaces is None else sorted(set(namespaces))
     gate = asyncio.Semaphore(_AT_A_TIME)
 
@@ -143,14 +135,6 @@ async def _homes_by_claims(client: Client, namespaces: Iterable[str]) -> list[st
     return sorted(set(homes))
 
 
-async def _upstream(client: Client) -> Known[tuple[str, ...]]:
-    found = await _known(client.list(DEPLOYMENT, fields=f"metadata.name={OPERATOR_DEPLOYMENT}"))
-    if isinstance(found, Unknown):
-        return found
-    deployments = [each for each in found.items if is_upstream_operator(each) and is_at_work(each)]
-    return tuple(sorted(each["metadata"]["namespace"] for each in deployments))
-
-
 async def concerned(client: Client, installations: Known[tuple[InstallationView, ...]]) -> list[str]:
     """Returns the namespaces that lists name, that are claimed, or that have resources of Bailie's."""
     names: set[str] = set()
@@ -191,7 +175,8 @@ async def _namespace(client: Client, name: str, installations: Iterable[Installa
         scheduled_from=central,
         term=await _term(client, name, central),
         redirects=redirects,
-        upstream=await _upstream_in(client, name),
+        upstream=await seldon_operator_in(client, name),
+        upstream_scheduler=await seldon_scheduler_of(client, name),
     )
 
 
@@ -333,23 +318,6 @@ async def _redirects(client: Client, namespace: str) -> Known[tuple[Redirect, ..
         if spec.get("type") == "ExternalName":
             found.append(Redirect(service=name, target=str(spec.get("externalName", ""))))
     return tuple(found)
-
-
-async def _upstream_in(client: Client, namespace: str) -> str:
-    """Returns a sentence about Seldon Core's operator in the namespace; empty where nothing may be seen."""
-    try:
-        lease = claim_of(await client.get(LEASE, UPSTREAM_LEASE, namespace))
-        if is_fresh(lease):
-            return f"Seldon Core's own operator is at work in it (Lease {UPSTREAM_LEASE})"
-    except (NotFound, Forbidden):
-        pass
-    try:
-        deployment = await client.get(DEPLOYMENT, OPERATOR_DEPLOYMENT, namespace)
-    except (NotFound, Forbidden):
-        return ""
-    if is_upstream_operator(deployment) and is_at_work(deployment):
-        return f"Seldon Core's own operator is at work in it (Deployment {OPERATOR_DEPLOYMENT})"
-    return ""
 
 
 async def _known(asked: Awaitable[T]) -> Known[T]:

@@ -67,7 +67,10 @@ def _unclaimed(facts: Facts, seen: NamespaceFacts) -> Iterator[Finding]:
     running = next((each for each in known(facts.installations) if each.home == seen.home), None)
     if running is not None and running.alive is False:
         text = f"the claim on {seen.name} is not renewed: no operator runs in {seen.home}; running pods go on"
-    yield error("claim", text, "see the findings on its rights and on the operator", seen.name)
+    remedy = "see the findings on its rights and on the operator"
+    if seen.upstream:
+        remedy = f"bailie scope remove {seen.name} --operator-namespace {seen.home}, then {_move(seen)}"
+    yield error("claim", text, remedy, seen.name)
 
 
 def _rights(_: Facts, seen: NamespaceFacts) -> Iterator[Finding]:
@@ -115,7 +118,7 @@ def _scheduler(facts: Facts, seen: NamespaceFacts) -> Iterator[Finding]:
         return
     place = seen.scheduled_from or seen.name
     where = f"{place} for {seen.name}" if seen.scheduled_from else place
-    upstream = seen.upstream or (seen.scheduled_from and known(facts.upstream))
+    upstream = seen.upstream or seen.upstream_scheduler or (seen.scheduled_from and known(facts.upstream))
     if isinstance(seen.term, Unknown):
         yield unknown("scheduler", f"the scheduler in {where}: {seen.term.why}", seen.name)
     elif seen.term is None and upstream:
@@ -178,12 +181,7 @@ def _models(facts: Facts, seen: NamespaceFacts) -> Iterator[Finding]:
     elif not seen.models:
         return
     elif _is_unserved(facts, seen):
-        names = _names(seen.models)
-        home = next((each.home for each in known(facts.installations)), "")
-        text = f"no operator serves the {counted(len(seen.models), 'Model')} of {seen.name} ({names}): "
-        text += "the namespace is in no operator's list"
-        place = f" --operator-namespace {home}" if home else ""
-        yield error("models", text, f"bailie scope add {seen.name}{place}", seen.name)
+        yield _unserved(facts, seen)
     elif not known(seen.runtimes) and not isinstance(seen.runtimes, Unknown):
         text = f"no scheduler serves the {counted(len(seen.models), 'Model')} of {seen.name} "
         text += f"({_names(seen.models)}): "
@@ -191,6 +189,25 @@ def _models(facts: Facts, seen: NamespaceFacts) -> Iterator[Finding]:
         yield error("models", f"{text}the namespace has no SeldonRuntime", remedy, seen.name)
     else:
         yield from _things("models", "Model", seen, seen.models)
+
+
+def _unserved(facts: Facts, seen: NamespaceFacts) -> Finding:
+    """Never leads to a second owner: what Seldon Core has begun is moved, and not added to a list."""
+    found = known(seen.models)
+    models = f"{counted(len(found), 'Model')} of {seen.name} ({_names(found)})"
+    text = f"no operator serves the {models}: "
+    if seen.upstream_scheduler:
+        text += f"{seen.upstream_scheduler}, and no operator of Seldon Core's is seen at work"
+        return error("models", text, f"start that operator again, or {_move(seen)}", seen.name)
+    home = next((each.home for each in known(facts.installations)), "")
+    remedy = f"bailie scope add {seen.name}" + (f" --operator-namespace {home}" if home else "")
+    if isinstance(facts.upstream, Unknown):
+        remedy += "; not where Seldon Core serves it, which could not be seen"
+    return error("models", f"{text}the namespace is in no operator's list", remedy, seen.name)
+
+
+def _move(seen: NamespaceFacts) -> str:
+    return f"move the namespace to Bailie: bailie migrate plan {seen.name}"
 
 
 def _pipelines(_: Facts, seen: NamespaceFacts) -> Iterator[Finding]:
@@ -202,7 +219,7 @@ def _experiments(_: Facts, seen: NamespaceFacts) -> Iterator[Finding]:
 
 
 def _is_unserved(facts: Facts, seen: NamespaceFacts) -> bool:
-    """Says whether certainly no operator has the namespace: Seldon Core's operator may be hidden from us."""
+    """Says whether no operator that can be seen has the namespace, and none of Seldon Core's may have it."""
     if seen.home or seen.upstream or known(facts.upstream):
         return False
     if isinstance(seen.claim, Unknown) or (seen.claim is not None and seen.claim.fresh):

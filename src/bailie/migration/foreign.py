@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from bailie.api.kinds import DEPLOYMENT
 from bailie.api.names import is_dns_label
 from bailie.doctor.facts import known
-from bailie.scope.claim import is_upstream_operator
+from bailie.scope.claim import is_upstream_operator, ready_pods, wanted_pods
 from bailie.wellknown.labels import LET_GO
 
 if TYPE_CHECKING:
@@ -72,14 +72,13 @@ def operator_of(deployment: Object) -> ForeignOperator:
     home = str(metadata["namespace"])
     namespaces, told = _scope(_settings(spec), home)
     marks = metadata.get("annotations") or {}
-    wanted = spec.get("replicas")
     return ForeignOperator(
         home=home,
         namespaces=namespaces,
         told=told,
         release=str(marks.get("meta.helm.sh/release-name") or ""),
-        wanted=1 if wanted is None else int(wanted),
-        ready=int((deployment.get("status") or {}).get("readyReplicas") or 0),
+        wanted=wanted_pods(deployment),
+        ready=ready_pods(deployment),
         let_go=frozenset(key.removeprefix(LET_GO) for key in marks if key.startswith(LET_GO)),
     )
 

@@ -230,7 +230,9 @@ class _UpstreamOperator:
             return f"its Lease {UPSTREAM_LEASE} is being renewed; scale its Deployment to 0 or remove it"
         deployment = await self._get(DEPLOYMENT, OPERATOR_DEPLOYMENT)
         if deployment is not None and is_upstream_operator(deployment) and is_at_work(deployment):
-            return f"its Deployment {OPERATOR_DEPLOYMENT} is at work; scale it to 0 or remove it"
+            return (
+                f"its Deployment {OPERATOR_DEPLOYMENT} is at work, or about to be; scale it to 0 or remove it"
+            )
         return ""
 
     def _alive(self, lease: Mapping[str, Any]) -> bool:

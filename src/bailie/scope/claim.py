@@ -64,8 +64,19 @@ def is_upstream_operator(deployment: Mapping[str, Any]) -> bool:
 
 
 def is_at_work(deployment: Mapping[str, Any]) -> bool:
-    """Says whether it has a pod that is ready."""
-    return int((deployment.get("status") or {}).get("readyReplicas") or 0) > 0
+    """Says whether its operator acts, or is about to: until it is scaled to 0 and no pod is ready."""
+    return wanted_pods(deployment) > 0 or ready_pods(deployment) > 0
+
+
+def wanted_pods(deployment: Mapping[str, Any]) -> int:
+    """Returns the number of pods that a Deployment asks for."""
+    wanted = (deployment.get("spec") or {}).get("replicas")
+    return 1 if wanted is None else int(wanted)
+
+
+def ready_pods(deployment: Mapping[str, Any]) -> int:
+    """Returns the number of a Deployment's pods that are ready."""
+    return int((deployment.get("status") or {}).get("readyReplicas") or 0)
 
 
 def _words(container: Mapping[str, Any]) -> list[str]:
