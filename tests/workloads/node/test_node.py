@@ -298,7 +298,7 @@ async def test_a_secret_that_changes_reaches_a_pod_that_runs(api, tmp_path):
     )
     metadata = {"name": "tokens", "namespace": NAMESPACE}
     secret = {"apiVersion": "v1", "kind": "Secret", "metadata": metadata}
-    async with running_node(api, tmp_path, renew_seconds=0.05) as node:
+    async with running_node(api, tmp_path) as node:
         await node.create({**secret, "stringData": {"token": "old "}})
         await node.create(manifest)
         await until(lambda: "old" in node.log("p"))

@@ -8,11 +8,12 @@ kills the others.
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import TYPE_CHECKING
 
 import structlog
 
-from bailie.api.kinds import ENDPOINT_SLICE, POD, SERVICE
+from bailie.api.kinds import CONFIG_MAP, ENDPOINT_SLICE, POD, SECRET, SERVICE
 from bailie.kube.events import Recorder
 from bailie.kube.informer import Informer
 from bailie.wellknown import labels, names
@@ -71,6 +72,8 @@ class Node:
         self._pods = Informer(client, POD)
         self._services = Informer(client, SERVICE)
         self._slices = Informer(client, ENDPOINT_SLICE)
+        self._sources = (Informer(client, SECRET), Informer(client, CONFIG_MAP))
+        self._informers = (self._pods, self._services, self._slices)
         self._known = endpoints.Known(self._services.store, self._pods.store, self._slices.store)
         self._workers: dict[tuple[str, str], PodWorker] = {}
         self._stopping = False
@@ -81,7 +84,7 @@ class Node:
     async def run(self, stop: asyncio.Event) -> None:
         """Runs until `stop` is set and everything has ended."""
         async with self._group as group:
-            informers = (self._pods.run(), self._services.run(), self._slices.run())
+            informers = [informer.run() for informer in (*self._informers, *self._sources)]
             commands = Commands(self._settings.commands_socket, self._runner_of)
             keepers = (self._keep_endpoints(), self._keep_logs(), self._recorder.run(), commands.run())
             loops = [group.create_task(loop) for loop in (*informers, *keepers)]
@@ -97,7 +100,7 @@ class Node:
                 loop.cancel()
 
     async def _begin_when_synced(self) -> None:
-        for informer in (self._pods, self._services, self._slices):
+        for informer in self._informers:
             await informer.synced.wait()
         self._begin()
 
@@ -117,6 +120,8 @@ class Node:
         self._pods.subscribe(self._on_pod)
         for informer in (self._services, self._slices):
             informer.subscribe(lambda change: self._mark(change.object))
+        for informer in self._sources:
+            informer.subscribe(partial(self._on_source, informer.kind.kind))
 
     def _runner_of(self, asked: ExecRequest) -> ContainerRunner | None:
         """Returns the container that a command names, if this node runs it."""
@@ -152,6 +157,13 @@ class Node:
         elif pod["metadata"].get("deletionTimestamp"):
             grace = pod["metadata"].get("deletionGracePeriodSeconds")
             worker.end(Ending.DELETED, None if grace is None else float(grace))
+
+    def _on_source(self, kind: str, change: Change) -> None:
+        """Has the pods that name a Secret or ConfigMap write their files of it."""
+        metadata = change.object["metadata"]
+        for (namespace, _), worker in self._workers.items():
+            if namespace == metadata["namespace"]:
+                worker.renew(kind, metadata["name"])
 
     def _start(self, pod: Manifest, survivors: Mapping[str, ProcessRecord]) -> None:
         if self._stopping:

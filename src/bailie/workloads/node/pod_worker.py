@@ -17,6 +17,7 @@ from bailie.kube.backoff import Backoff
 from bailie.kube.clock import stamp, utc_now
 from bailie.kube.errors import ApiError, Conflict, NotFound
 from bailie.workloads.node.container import ContainerRunner
+from bailie.workloads.node.environment import ConfigError
 from bailie.workloads.node.status import PodFacts, pod_status
 
 if TYPE_CHECKING:
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 _API_BACKOFF = Backoff(initial=0.2, maximum=5.0)
+_RENEW_SECONDS = 1.0
+"""Between two writes of a pod's files, however often its Secrets change."""
 
 
 class Ending(enum.Enum):
@@ -48,6 +51,9 @@ class PodWorker:
         self._survivors = survivors
         self._ending: Ending | None = None
         self._changed = asyncio.Event()
+        self._stale = asyncio.Event()
+        if survivors:  # a Secret may have changed while no node was there
+            self._stale.set()
         self._start_time = (setup.pod.get("status") or {}).get("startTime") or stamp(utc_now())
         spec = setup.pod["spec"]
         self._init = [self._runner(each, once=True) for each in spec.get("initContainers") or []]
@@ -92,11 +98,21 @@ class PodWorker:
         finally:
             self.ended.set()
 
+    def renew(self, kind: str, name: str) -> None:
+        """Takes note that an object of its namespace has changed, whose content the pod may have as files."""
+        if (kind, name) in self.setup.named:
+            self._stale.set()
+
     async def _renew(self) -> None:
-        """Writes the files of Secrets and ConfigMaps anew, as a kubelet does: a token may be another one."""
+        """Writes the files of a Secret or ConfigMap that has changed: a token may be another one. Tried again
+        while the API is away, or the disk is full."""
         while True:
-            await asyncio.sleep(self.setup.tools.settings.renew_seconds)
-            await self.setup.context()
+            await self._stale.wait()
+            self._stale.clear()
+            failed = isinstance(await self.setup.context(), ConfigError)
+            await asyncio.sleep(self.setup.tools.settings.config_retry if failed else _RENEW_SECONDS)
+            if failed:
+                self._stale.set()
 
     def _runner(self, container: Manifest, *, once: bool) -> ContainerRunner:
         return ContainerRunner(container, self.setup, self._changed.set, once=once)

@@ -77,7 +77,6 @@ class NodeSettings:
     config_retry: float = 10.0  # the longest wait after a start that a manifest or this machine prevented
     log_max_bytes: int = 20 * 1024 * 1024  # a log that grows beyond is moved to `<container>.1.log`
     log_check_seconds: float = 2.0  # in so long, a model that writes without end has written a gigabyte
-    renew_seconds: float = 60.0  # between looks at the Secrets and ConfigMaps that are files of a pod
     token_seconds: int = 365 * 24 * 3600  # tokens die with their pod; a long life spares a renewal
 
     @property

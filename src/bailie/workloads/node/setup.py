@@ -1,7 +1,7 @@
 """Everything a pod needs before a process of it can start: address, volumes, identity, variables.
 
-Used by the pod worker and its container runners. Safe to repeat: each start of a container does it again, and
-the worker once a minute, so that a Secret or ConfigMap that was missing or has changed is seen.
+Used by the pod worker and its container runners. Safe to repeat: each start of a container does it again, so
+that a Secret or ConfigMap that was missing is seen, and the worker when one has changed.
 """
 
 from __future__ import annotations
@@ -66,6 +66,8 @@ class PodSetup:
         self.pod = pod
         self.ip = ip
         self.tools = tools
+        self.named: frozenset[volumes.Named] = frozenset()
+        """The Secrets and ConfigMaps that the pod names, once it was prepared."""
         self._lock = asyncio.Lock()
         self._token: str | None = None
 
@@ -95,6 +97,7 @@ class PodSetup:
         broken = next(manifest_causes(self.pod), None)
         if broken:
             return ConfigError(f"{broken}; give the pod another spec")
+        self.named = frozenset(volumes.named(self.pod))
         make_directory(self.directory)
         token = await self._identity()
         sources = await volumes.fetch_sources(self.tools.client, self.pod, self.ip)
