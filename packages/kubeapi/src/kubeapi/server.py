@@ -40,6 +40,7 @@ _KEEP_ALIVE_SECONDS = 600
 _GRACE_SECONDS = 3
 _LONGEST_MESSAGE = 1 << 20
 """Bytes of a message of a WebSocket; kubectl sends 32 KiB."""
+_ASK_SECONDS = 2.0
 
 
 class _Uvicorn(uvicorn.Server):
@@ -188,7 +189,10 @@ def _configuration(app: App, files: certs.Certificates) -> uvicorn.Config:
         ws=WSProtocol,
         ws_max_size=_LONGEST_MESSAGE,
         ws_per_message_deflate=False,
-        ws_ping_timeout=None,  # a client is asked, so that its end is seen; one that is busy may be silent
+        # A client is asked, so that its end is seen also while nothing of it is read: the second question
+        # after the end cannot be sent. One that is busy may be silent.
+        ws_ping_interval=_ASK_SECONDS,
+        ws_ping_timeout=None,
         lifespan="off",
         interface="asgi3",
         log_config=None,
