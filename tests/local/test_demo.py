@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tempfile
+
 import pytest
 
 from bailie.api.model import Model
@@ -11,11 +13,14 @@ from bailie.local.demo import (
     UNWATCHED,
     Demo,
     Row,
+    _leave,
     left_alone_row,
     model_manifest,
+    run,
     traffic_row,
     until,
 )
+from bailie.local.errors import LocalError
 from bailie.local.settings import LocalSettings
 from bailie.local.traffic import Tally
 
@@ -76,3 +81,27 @@ async def test_a_wait_has_an_end():
 
     with pytest.raises(TimeoutError):
         await until(never, 0.05)
+
+
+@pytest.fixture
+def temporary(tmp_path, monkeypatch):
+    """Where the demo makes its folder."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    return tmp_path
+
+
+@pytest.mark.parametrize("failed", [True, False])
+def test_the_logs_of_a_run_that_failed_stay(tmp_path, failed):
+    said, root = [], tmp_path / "bailie-demo"
+    demo = Demo(LocalSettings(state_directory=root / "state"), said.append)
+    demo.state.prepare()
+    demo.state.supervisor_log.write_text("error: why")
+    _leave(demo, root, failed=failed)
+    assert demo.state.supervisor_log.exists() is root.exists() is failed
+    assert [str(demo.state.supervisor_log) in each for each in said] == [True] * failed
+
+
+def test_a_run_that_did_not_begin_leaves_nothing(temporary, tmp_path_factory):
+    with pytest.raises(LocalError, match="MLServer"):
+        run(tmp_path_factory.mktemp("environment"), [].append)
+    assert not list(temporary.iterdir())

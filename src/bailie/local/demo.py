@@ -14,11 +14,11 @@ import subprocess
 import time
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bailie.api.kinds import MODEL, SERVER
 from bailie.kube.client import Client
+from bailie.kube.folders import remove_folder
 from bailie.kube.reviews import own_missing_rights
 from bailie.local import detached
 from bailie.local.errors import DeadlinePassed, LocalError, NotRunning
@@ -26,13 +26,14 @@ from bailie.local.readiness import condition, is_current
 from bailie.local.settings import TRAINING_SCRIPT, LocalSettings
 from bailie.local.state import StateDirectory
 from bailie.local.status import local_status
-from bailie.local.temporary_folder import temporary_folder
+from bailie.local.temporary_folder import lasting_folder
 from bailie.local.traffic import Expectation, Tally, inference_clients, stream, wrong_answer
 from bailie.scope.rights import Right
 from bailie.workloads.node.records import kill_orphans
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
+    from pathlib import Path
 
     from bailie.inference.client import InferenceClient
 
@@ -79,29 +80,50 @@ class Demo:
 def run(mlserver_environment: Path, say: Callable[[str], None]) -> list[Row]:
     """Runs the demo in a state directory of its own and returns a row per claim.
 
-    A user without a home can run the demo, too: nothing is kept there.
+    A user without a home can run the demo, too: nothing is kept there. The logs of a run that fails stay.
 
     Raises:
         LocalError: The demo could not be set up; its processes have been ended.
     """
-    with temporary_folder("bailie-demo-") as folder:
-        root = Path(folder)
-        own = LocalSettings(
-            state_directory=root / "state",
-            namespaces=(SYSTEM, STAGING),
-            mlserver_environment=mlserver_environment,
-        )
-        demo = Demo(own, say)
-        expectations = _train(demo, root / "models")
-        try:
-            demo.say("starting the operator, and in each namespace a scheduler, an Envoy and a server")
-            started = time.monotonic()
-            detached.start(own, timeout=READY_SECONDS, progress=lambda _: None)
-            demo.show(Row("two namespaces served", True, f"ready in {time.monotonic() - started:.1f} s"))
-            asyncio.run(_show(demo, root / "models", expectations))
-        finally:
-            _end(demo)
+    root = lasting_folder("bailie-demo-")
+    own = LocalSettings(
+        state_directory=root / "state",
+        namespaces=(SYSTEM, STAGING),
+        mlserver_environment=mlserver_environment,
+    )
+    demo = Demo(own, say)
+    failed = False
+    try:
+        _run(demo, root / "models")
+        failed = not all(row.held for row in demo.rows)
+    except Exception:
+        failed = True
+        raise
+    finally:
+        _leave(demo, root, failed=failed)
     return demo.rows
+
+
+def _run(demo: Demo, models: Path) -> None:
+    expectations = _train(demo, models)
+    try:
+        demo.say("starting the operator, and in each namespace a scheduler, an Envoy and a server")
+        started = time.monotonic()
+        detached.start(demo.settings, timeout=READY_SECONDS, progress=lambda _: None)
+        demo.show(Row("two namespaces served", True, f"ready in {time.monotonic() - started:.1f} s"))
+        asyncio.run(_show(demo, models, expectations))
+    finally:
+        _end(demo)
+
+
+def _leave(demo: Demo, root: Path, *, failed: bool) -> None:
+    """Removes the folder of the run, but not the logs that say why it failed."""
+    log = demo.state.supervisor_log
+    if failed and log.exists():
+        where = f"{log}, and those of each pod in {demo.state.logs}"
+        demo.say(f"the logs of this run stay: {where}; delete {root} when you have read them")
+    else:
+        remove_folder(root)
 
 
 def _train(demo: Demo, folder: Path) -> dict[str, Expectation]:

@@ -1,8 +1,9 @@
-"""A folder for the time of a command. Used by `demo`, and by `artifact_kind` for a single file."""
+"""A folder for temporary files. Used by `demo`, and by `artifact_kind` for a single file."""
 
 from __future__ import annotations
 
-from tempfile import TemporaryDirectory
+from pathlib import Path
+from tempfile import TemporaryDirectory, mkdtemp
 
 from bailie.local.errors import LocalError
 
@@ -12,7 +13,19 @@ def temporary_folder(prefix: str) -> TemporaryDirectory[str]:
     try:
         return TemporaryDirectory(prefix=prefix)
     except OSError as error:
-        raise LocalError(
-            f"no folder for temporary files can be made: {error.strerror}",
-            hint="set TMPDIR to a folder in which this user may write",
-        ) from None
+        raise _no_folder(error) from None
+
+
+def lasting_folder(prefix: str) -> Path:
+    """Returns a new folder, which the caller removes. Raises LocalError where none can be made."""
+    try:
+        return Path(mkdtemp(prefix=prefix))
+    except OSError as error:
+        raise _no_folder(error) from None
+
+
+def _no_folder(error: OSError) -> LocalError:
+    return LocalError(
+        f"no folder for temporary files can be made: {error.strerror}",
+        hint="set TMPDIR to a folder in which this user may write",
+    )
