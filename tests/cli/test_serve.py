@@ -1,9 +1,12 @@
 """`bailie serve`: whatever stands in the way is said before anything is started."""
 
+import os
+
 import pytest
 from tests.support.commands import CommandRunner
 
 from bailie.cli.app import app
+from bailie.cli.readiness import failure_of
 from bailie.cli.serve import _name_of, model_manifest
 from bailie.local.artifact_kind import recognise_artifact
 
@@ -89,3 +92,52 @@ def test_a_model_reserves_what_its_files_have(tmp_path):
     with path.open("wb") as file:
         file.truncate(20 * 1024 * 1024 + 1)
     assert model_manifest(recognise_artifact(path), "m")["spec"]["memory"] == "21Mi"
+
+
+def test_the_mark_of_files_changes_with_them(tmp_path):
+    """Not with the contents alone: nobody reads gigabytes to compare them."""
+    folder = tmp_path / "iris"
+    folder.mkdir()
+    path = folder / "model.joblib"
+    path.write_bytes(b"x")
+    os.utime(path, ns=(1, 1))
+    marks = [recognise_artifact(folder).mark, recognise_artifact(folder).mark]
+    path.write_bytes(b"xy")
+    os.utime(path, ns=(1, 1))
+    marks.append(recognise_artifact(folder).mark)
+    os.utime(path, ns=(2, 2))
+    marks.append(recognise_artifact(folder).mark)
+    (folder / "notes.txt").write_bytes(b"")
+    marks.append(recognise_artifact(folder).mark)
+    assert marks[0] == marks[1]
+    assert len(set(marks)) == 4
+    assert recognise_artifact(path).mark
+
+
+def rolled_out(status, reason, generation=2):
+    condition = {
+        "type": "RolledOut",
+        "status": status,
+        "reason": reason,
+        "message": "because",
+        "observedGeneration": generation,
+    }
+    return {"metadata": {"generation": 2}, "status": {"conditions": [condition]}}
+
+
+FAILURES = {
+    "its server refused it": (rolled_out("False", "ServerLoadError"), "because"),
+    "its spec has a mistake": (rolled_out("False", "Invalid"), "because"),
+    "it is on the way": (rolled_out("Unknown", "ModelProgressing"), ""),
+    "it has no place": (rolled_out("False", "ScheduleFailed"), ""),
+    "its server is away": (rolled_out("False", "ServerNotReady"), ""),
+    "its server hangs": (rolled_out("False", "ServerNotResponding"), ""),
+    "it answers": (rolled_out("True", "ModelAvailable"), ""),
+    "an earlier spec failed": (rolled_out("False", "ServerLoadError", generation=1), ""),
+    "nothing is known": ({"metadata": {"generation": 2}}, ""),
+}
+
+
+@pytest.mark.parametrize(("model", "words"), FAILURES.values(), ids=FAILURES)
+def test_a_load_has_failed_where_waiting_does_not_help(model, words):
+    assert failure_of(model) == words

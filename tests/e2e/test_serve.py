@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import shutil
 import subprocess
 import sys
 
@@ -61,13 +62,40 @@ def test_a_namespace_that_is_not_served_is_said(served, laptop, models):
     assert "bailie scope add elsewhere" in result.stderr
 
 
-def test_a_model_that_cannot_be_loaded_is_said(served, laptop, tmp_path):
-    (tmp_path / "broken.joblib").write_bytes(b"rubbish")
-    command = ("serve", tmp_path / "broken.joblib", "--timeout", "10", "--state-dir", laptop)
-    result = bailie(*command, check=False)
-    assert result.returncode == 4
-    assert "model/broken is not ready" in result.stderr
+def test_a_model_that_cannot_be_loaded_is_said_at_once_and_served_once_corrected(
+    served, laptop, models, tmp_path
+):
+    """The server's words are said as soon as it has said them; the next command tries the corrected file."""
+    file = tmp_path / "broken.joblib"
+    file.write_bytes(b"rubbish")
+    refused = bailie("serve", file, "--timeout", "600", "--state-dir", laptop, check=False)
+    assert refused.returncode == 4
+    assert "error: model/broken cannot be loaded: " in refused.stderr
+    assert "hint: bailie explain model broken -n default" in refused.stderr
+    shutil.copyfile(models.folder / "iris" / "model.joblib", file)
+    assert answer_of(file, laptop)["model_name"].startswith("broken_")
     bailie("delete", "model", "broken", "--state-dir", laptop)
+
+
+def test_files_that_have_changed_are_served_anew(served, laptop, models, tmp_path):
+    """`storageUri` is the same, so that nothing would be loaded by the Model's spec."""
+    file = tmp_path / "changing.joblib"
+    shutil.copyfile(models.folder / "iris" / "model.joblib", file)
+    flower = answer_of(file, laptop)["outputs"][0]["data"]
+    uid = json.loads(bailie("get", "model", "changing", "-o", "json", "--state-dir", laptop).stdout)[
+        "metadata"
+    ]["uid"]
+    assert answer_of(file, laptop)["outputs"][0]["data"] == flower
+    again = json.loads(bailie("get", "model", "changing", "-o", "json", "--state-dir", laptop).stdout)
+    assert again["metadata"]["uid"] == uid, "the same files are not loaded again"
+    shutil.copyfile(models.folder / "petal-width" / "model.joblib", file)
+    assert answer_of(file, laptop)["outputs"][0]["data"] != flower
+    bailie("delete", "model", "changing", "--state-dir", laptop)
+
+
+def answer_of(file, laptop):
+    """The answer that `bailie serve` shows."""
+    return json.loads(bailie("serve", file, "-o", "json", "--state-dir", laptop).stdout)["answer"]
 
 
 @pytest.mark.parametrize("protocol", ["rest", "grpc"])

@@ -27,6 +27,7 @@ WRITTEN = frozenset(
     {
         labels.BEFORE,
         labels.CONFIG,
+        labels.FILES,
         labels.HOLDER_ADDRESS,
         labels.KAFKA_CONFIG,
         labels.TEMPLATE_HASH,

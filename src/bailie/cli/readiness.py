@@ -27,12 +27,15 @@ def reference_of(manifest: Manifest) -> str:
 
 
 async def wait_ready(
-    client: Client, manifests: Sequence[Manifest], timeout: float, progress: Progress
+    client: Client, manifests: Sequence[Manifest], timeout: float, progress: Progress, *, patient: bool = True
 ) -> None:
     """Returns when all objects that can be ready are; configurations and other groups' kinds cannot.
 
+    A load that failed is tried again, and waited for unless the caller is not `patient`.
+
     Raises:
-        DeadlinePassed: Some are not ready after `timeout` seconds; the message says which, and why.
+        DeadlinePassed: Some are not ready after `timeout` seconds, or one is not to be; the message says
+            which, and why.
     """
     from bailie.local.errors import DeadlinePassed
 
@@ -40,9 +43,12 @@ async def wait_ready(
     try:
         async with asyncio.timeout(timeout):
             while pending:
-                looks = {name: await _why_not(client, each) for name, (each, _) in pending.items()}
-                pending = {name: (pending[name][0], why) for name, why in looks.items() if why}
+                seen = {name: await _present(client, each) for name, (each, _) in pending.items()}
+                pending = {name: (each, why) for name, each in seen.items() if (why := _why_not(each))}
                 progress([f"{name}: {why}" for name, (_, why) in pending.items()])
+                for name, (each, _) in pending.items():
+                    if not patient and (words := failure_of(each)):
+                        raise DeadlinePassed(f"{name} cannot be loaded: {words}", hint=_look_closer(each))
                 if pending:
                     await asyncio.sleep(_POLL_SECONDS)
     except TimeoutError as error:
@@ -69,14 +75,33 @@ def has_readiness(manifest: Manifest) -> bool:
     return ours and not manifest["kind"].endswith("Config")
 
 
-async def _why_not(client: Client, manifest: Manifest) -> str:
-    """Returns why an object is not ready, nothing when it is."""
+async def _present(client: Client, manifest: Manifest) -> Manifest:
     from bailie.kube.client import kind_of
-    from bailie.local.readiness import condition, is_current
 
     metadata = manifest["metadata"]
-    seen = await client.get(kind_of(manifest), metadata["name"], metadata["namespace"])
+    return await client.get(kind_of(manifest), metadata["name"], metadata["namespace"])
+
+
+def _why_not(seen: Manifest) -> str:
+    """Returns why an object is not ready, nothing when it is."""
+    from bailie.local.readiness import condition, is_current
+
     ready = condition(seen, "Ready")
     if ready["status"] == "True":
         return "" if is_current(seen) else _CHANGE_UNSEEN
     return str(ready.get("message") or ready.get("reason") or _UNSEEN)
+
+
+def failure_of(model: Manifest) -> str:
+    """Returns the words about the failed load of a Model's present spec; nothing where it did not fail, or
+    where it waits for a place or a server."""
+    from bailie.lifecycle.conditions import NOT_RESPONDING
+    from bailie.lifecycle.version import VersionState
+    from bailie.local.readiness import condition
+
+    rolled_out = condition(model, "RolledOut")
+    current = rolled_out.get("observedGeneration") == model["metadata"].get("generation")
+    waiting = {NOT_RESPONDING, *(state.value for state in VersionState if state is not VersionState.FAILED)}
+    if rolled_out["status"] != "False" or not current or rolled_out.get("reason") in waiting:
+        return ""
+    return str(rolled_out.get("message") or rolled_out.get("reason"))

@@ -7,7 +7,7 @@ import re
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
@@ -18,7 +18,8 @@ from bailie.cli.cluster import Namespace, StateDir, connected, object_name, stat
 from bailie.cli.files import FoundObject, refuse_mistakes
 from bailie.cli.output import Output, fail, failures_explained, print_json, say
 from bailie.cli.progress import Progress
-from bailie.cli.readiness import wait_ready
+from bailie.cli.readiness import failure_of, wait_ready
+from bailie.wellknown import labels
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
@@ -149,7 +150,7 @@ def model_manifest(artifact: RecognisedArtifact, name: str) -> dict[str, Any]:
     return {
         "apiVersion": "mlops.seldon.io/v1alpha1",
         "kind": "Model",
-        "metadata": {"name": name},
+        "metadata": {"name": name, "annotations": {labels.FILES: artifact.mark}},
         "spec": {
             "storageUri": str(artifact.path),
             "requirements": [artifact.requirement],
@@ -190,12 +191,33 @@ async def _serve(
         await _refuse_unwatched(client, place)
         await asyncio.wrap_future(wait.fits)
         manifest["metadata"]["namespace"] = place
+        await _make_way(client, manifest)
         applied = await client.apply(manifest, field_manager=FIELD_MANAGER, force=True)
-        await wait_ready(client, [applied], wait.timeout, wait.progress)
+        await wait_ready(client, [applied], wait.timeout, wait.progress, patient=False)
         url = f"http://{await inference_address(client, place)}"
     name = manifest["metadata"]["name"]
     request, answer = await _ask(url, name, wait)
     return Served(name, place, url, request, answer)
+
+
+async def _make_way(client: Client, manifest: dict[str, Any]) -> None:
+    """Deletes the Model of earlier files of this path, and one that failed.
+
+    With the same spec nothing would be loaded anew, or not soon.
+    """
+    from bailie.api.kinds import MODEL
+    from bailie.kube.errors import NotFound
+
+    name, namespace = manifest["metadata"]["name"], manifest["metadata"]["namespace"]
+    with suppress(NotFound):
+        present = await client.get(MODEL, name, namespace)
+        same_place = (present.get("spec") or {}).get("storageUri") == manifest["spec"]["storageUri"]
+        if same_place and (failure_of(present) or _files_of(present) != _files_of(manifest)):
+            await client.delete(MODEL, name, namespace, uid=present["metadata"]["uid"])
+
+
+def _files_of(model: dict[str, Any]) -> object:
+    return (model["metadata"].get("annotations") or {}).get(labels.FILES)
 
 
 async def _refuse_unwatched(client: Client, namespace: str) -> None:

@@ -5,6 +5,7 @@ Called by `cli.serve`. Reads names of files and the beginnings of a few; nothing
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 from dataclasses import dataclass
@@ -53,10 +54,20 @@ class RecognisedArtifact:
     @property
     def size(self) -> int:
         """Bytes of all its files."""
-        files = (
-            [self.path] if self.path.is_file() else [each for each in self.path.rglob("*") if each.is_file()]
-        )
-        return sum(each.stat().st_size for each in files)
+        return sum(each.stat().st_size for each in self._files)
+
+    @property
+    def mark(self) -> str:
+        """A text that changes with its files, whose contents are not read: a model may have gigabytes."""
+        stats = [(each, each.stat()) for each in sorted(self._files)]
+        seen = [f"{each.relative_to(self.path)} {stat.st_size} {stat.st_mtime_ns}" for each, stat in stats]
+        return hashlib.sha256("\n".join(seen).encode(errors="surrogateescape")).hexdigest()[:16]
+
+    @property
+    def _files(self) -> list[Path]:
+        if self.path.is_file():
+            return [self.path]
+        return [each for each in self.path.rglob("*") if each.is_file()]
 
 
 def recognise_artifact(path: Path) -> RecognisedArtifact:

@@ -25,6 +25,8 @@ LET_GO = "let-go.bailie.io/"
 namespace."""
 BEFORE = "bailie.io/before"
 """On pods of Seldon Core's while their namespace moves: the Server that they are of, or `seldon-envoy`."""
+FILES = "bailie.io/files"
+"""On a Model that `bailie serve` made: a mark of its files, which changes with them."""
 HOLDER_ADDRESS = "bailie.io/holder-address"
 """On a Lease: where its holder listens."""
 
