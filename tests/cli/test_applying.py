@@ -159,3 +159,24 @@ def test_objects_of_an_unknown_kind_delete_nothing(api, apply):
     assert names(api) == ["kept"]
     assert RUNNER.invoke(app, ["delete", "model", "kept", "-f", "x", *delete[3:]]).exit_code == 2
     api.request("DELETE", "/apis/mlops.seldon.io/v1alpha1/namespaces/default/models/kept")
+
+
+def test_a_kind_that_the_api_server_does_not_have_is_named(apply):
+    scaled = {"apiVersion": "keda.sh/v1alpha1", "kind": "ScaledObject", "metadata": {"name": "iris"}}
+    result = apply({**scaled, "spec": {}})
+    assert result.exit_code == 3
+    assert "the API server has no kind ScaledObject in keda.sh/v1alpha1: apply its CustomRes" in result.stderr
+    assert "hint: nothing was applied" in result.stderr
+
+
+def test_the_warnings_of_the_api_server_are_told_once(tmp_path):
+    """As kubectl does: on a laptop they say that nothing acts on an object."""
+
+    def notices(key, _):
+        return ['nothing here makes "x", \\ or else'] if key == "/configmaps" else []
+
+    text = yaml.safe_dump_all([plain("ConfigMap", "c"), plain("Secret", "s")])
+    with running_api(tmp_path, notices=notices) as running:
+        result = RUNNER.invoke(app, ["apply", "-f", "-", "--kubeconfig", str(running.kubeconfig)], input=text)
+    assert (result.exit_code, result.stdout) == (0, "configmap/c applied\nsecret/s applied\n")
+    assert result.stderr == 'warning: configmap/c: nothing here makes "x", \\ or else\n'

@@ -66,7 +66,23 @@ def test_images_that_need_no_word(container):
     assert NOTICES("mlops.seldon.io/servers", server(**container)) == []
 
 
+def test_a_pod_that_cannot_start_is_told():
+    """`kubectl run -it` would wait a minute for it, and not say why."""
+    spec = {"containers": [{"name": "c", "image": "busybox:1"}]}
+    [told] = NOTICES("/pods", manifest("Pod", spec))
+    assert 'image "busybox:1" of container "c" stands for no program here, so it does not start' in told
+    assert "kubectl run x --image=none --command -- PROGRAM" in told
+    for started in ({"command": ["sh"]}, {"image": OWN}, {"image": "mlserver:1"}):
+        spec = {"containers": [{"name": "c", "image": "busybox:1", **started}]}
+        assert NOTICES("/pods", manifest("Pod", spec)) == []
+
+
 @given(changed(server(image="mlserver:1")["spec"]))
 def test_no_spec_does_harm(spec):
     """A doubled container is named twice."""
     assert len(NOTICES("mlops.seldon.io/servers", manifest("Server", spec))) <= 2
+
+
+@given(changed({"containers": [{"name": "c", "image": "busybox:1"}]}))
+def test_no_pod_does_harm(spec):
+    assert len(NOTICES("/pods", manifest("Pod", spec))) <= 2

@@ -27,6 +27,7 @@ Manifest = dict[str, Any]
 FIELD_MANAGER = "bailie"
 _AT_A_TIME = 8
 """Requests under way while the API server tries the objects."""
+_NO_SUCH_KIND = "the server could not find the requested resource"
 _FIRST = ("Namespace", "CustomResourceDefinition")
 """Kinds that are written first, for the others need them."""
 
@@ -55,8 +56,11 @@ async def _written(client: Client, each: FoundObject, so_far: str) -> Manifest:
     """Writes one object; ends the command where the API server does not take it after all."""
     from bailie.kube.errors import ApiError
 
+    def tell(warning: str) -> None:
+        say(f"warning: {reference_of(each.manifest)}: {warning}")
+
     try:
-        return await _apply(client, each.manifest)
+        return await _apply(client.hearing(tell), each.manifest)
     except ApiError as error:
         hint, code = way_on(error)
         fail(each.told(f"{error}; {so_far}"), hint=hint or "run the command again", code=code)
@@ -105,6 +109,14 @@ async def _refusal(client: Client, manifest: Manifest) -> ApiError | None:
     return None
 
 
+def _words(manifest: Manifest, error: ApiError) -> str:
+    """Returns the server's sentence, in which an unknown kind is a resource that was not found."""
+    if str(error) != _NO_SUCH_KIND:
+        return str(error)
+    kind = f"{manifest['kind']} in {manifest['apiVersion']}"
+    return f"the API server has no kind {kind}: apply its CustomResourceDefinition first, or mend apiVersion"
+
+
 def _is_to_be_made(manifest: Manifest, error: ApiError, found: Iterable[FoundObject]) -> bool:
     """Says whether an object is refused only because its namespace, or its definition, is in the files."""
     from bailie.kube.errors import Invalid, NotFound
@@ -125,7 +137,7 @@ def _folded(refused: Iterable[tuple[FoundObject, ApiError]]) -> list[str]:
     """Returns the refusals, those with the same words as one."""
     alike: dict[str, list[FoundObject]] = {}
     for each, error in refused:
-        alike.setdefault(str(error), []).append(each)
+        alike.setdefault(_words(each.manifest, error), []).append(each)
     return [
         first.told(f"{words} (so of {counted(len(others), 'more object')})" if others else words)
         for words, (first, *others) in alike.items()

@@ -14,6 +14,7 @@ from __future__ import annotations
 import copy
 import enum
 import random
+import re
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, Self
@@ -29,7 +30,7 @@ from bailie.kube.kubeconfig import environment_config, read_config
 from bailie.kube.paths import namespace_of_path, object_path
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping
+    from collections.abc import AsyncIterator, Callable, Iterator, Mapping
     from pathlib import Path
     from types import TracebackType
 
@@ -46,6 +47,8 @@ _PAGE = 500
 _JSON = "application/json"
 _METADATA = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 """Asks for lists without specs and contents: https://kubernetes.io/docs/reference/using-api/api-concepts/"""
+_WARNING = re.compile(r'299 \S+ "((?:[^"\\]|\\.)*)"')
+"""One of the warnings of an answer: https://kubernetes.io/blog/2020/09/03/warnings/"""
 _KINDS: Mapping[tuple[str, str], Kind] = {
     (kind.api_version, kind.kind): kind for kind in vars(kinds).values() if isinstance(kind, Kind)
 }
@@ -98,6 +101,7 @@ class Client:
     def __init__(self, config: SingleConfig) -> None:
         """Takes a context of a kubeconfig. Raises Unconfigured."""
         self._guard: Guard | None = None
+        self._hear: Callable[[str], None] | None = None
         self.server: str = config.cluster.server
         self.namespace: str = config.namespace
         """The namespace of the kubeconfig's context, else `default`. No method uses it by itself."""
@@ -131,6 +135,12 @@ class Client:
         """Returns a twin that asks `guard` before each write. It shares the connections; it needs no end."""
         twin = copy.copy(self)
         twin._guard = guard  # noqa: SLF001 - of this class
+        return twin
+
+    def hearing(self, hear: Callable[[str], None]) -> Self:
+        """Returns a twin that hands on the server's warnings about its writes. It shares the connections."""
+        twin = copy.copy(self)
+        twin._hear = hear  # noqa: SLF001 - of this class
         return twin
 
     @asynccontextmanager
@@ -359,6 +369,9 @@ class Client:
             )
             if response.status_code >= 400:
                 raise self._error(response, path)
+            if self._hear is not None:
+                for warning in _warnings(response):
+                    self._hear(warning)
             return msgspec.json.decode(response.content, type=Object)
 
     def _error(self, response: httpx2.Response, path: str) -> errors.ApiError:
@@ -366,6 +379,12 @@ class Client:
         if self._guard is not None and isinstance(error, errors.Forbidden):
             self._guard.refused(namespace_of_path(path))
         return error
+
+
+def _warnings(response: httpx2.Response) -> Iterator[str]:
+    for header in response.headers.get_list("warning"):
+        for text in _WARNING.findall(header):
+            yield re.sub(r"\\(.)", r"\1", text)
 
 
 def _event(line: str) -> WatchEvent:

@@ -39,6 +39,7 @@ _INERT = {
         " its pods"
     ),
 }
+_PODS = "/pods"
 _POD_SPECS = ("mlops.seldon.io/servers", "mlops.seldon.io/serverconfigs")
 
 
@@ -54,22 +55,38 @@ class Notices:
         """Returns the sentences for an object of the resource `group/plural`; none for Bailie's own."""
         if is_ours(manifest):
             return []
+        spec = manifest.get("spec")
         if key in _POD_SPECS:
-            spec = manifest.get("spec")
             return list(self._images(spec.get("podSpec") if isinstance(spec, dict) else None))
+        if key == _PODS:
+            return list(self._pod(manifest["metadata"]["name"], spec))
         said = _INERT.get(key)
         return [said.format(kind=manifest["kind"], name=manifest["metadata"]["name"])] if said else []
 
-    def _images(self, pod_spec: object) -> Iterator[str]:
+    def _pod(self, name: str, spec: object) -> Iterator[str]:
+        """Says why a Pod of somebody's own does not start: `kubectl run -it` would wait a minute for it."""
+        for container, image in self._not_run(spec):
+            if program_name(image) not in self._programs:
+                yield (
+                    f'image "{image}" of container "{container}" stands for no program here, so it does not'
+                    " start: give the container a command, as in"
+                    f" `kubectl run {name} --image=none --command -- PROGRAM`"
+                )
+
+    def _images(self, spec: object) -> Iterator[str]:
         """Says which images are not run. The others stand for no program, which the Server's status says."""
-        containers = pod_spec.get("containers") if isinstance(pod_spec, dict) else None
-        for container in containers if isinstance(containers, list) else ():
-            image = container.get("image") if isinstance(container, dict) else None
-            if not isinstance(image, str) or image in self._own or container.get("command"):
-                continue
+        for container, image in self._not_run(spec):
             title = self._programs.get(program_name(image))
             if title:
                 yield (
-                    f'image "{image}" of container "{container.get("name")}" is not run here:'
+                    f'image "{image}" of container "{container}" is not run here:'
                     f" {title} of this machine stands for it"
                 )
+
+    def _not_run(self, spec: object) -> Iterator[tuple[str, str]]:
+        """Yields the containers that have an image of somebody else's and no command: name and image."""
+        containers = spec.get("containers") if isinstance(spec, dict) else None
+        for container in containers if isinstance(containers, list) else ():
+            image = container.get("image") if isinstance(container, dict) else None
+            if isinstance(image, str) and image not in self._own and not container.get("command"):
+                yield str(container.get("name")), image
