@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from bailie.api.kinds import POD
+from bailie.api.kinds import POD, SELDON_RUNTIME
 from bailie.local.readiness import condition, is_current, last_lines, waiting_for, why_not_ready
 
 WAITING = {"waiting": {"reason": "CrashLoopBackOff", "message": "ended with code 1: no such file"}}
@@ -65,16 +65,17 @@ def test_a_container_that_ended_is_told_by_its_code_not_by_its_last_words():
 
 
 class OnePod:
-    """An API with one pod, which it says is ready, and with runtimes that are."""
+    """An API with one pod, which it says is ready, and with these SeldonRuntimes."""
 
-    def __init__(self, pid):
+    def __init__(self, pid, runtimes=()):
+        self.runtimes = list(runtimes)
         state = {"name": "envoy", "containerID": f"process://{pid}", "ready": True, "state": {"running": {}}}
         ready = [{"type": "Ready", "status": "True"}]
         status = {"containerStatuses": [state], "conditions": ready}
         self.pod = {"metadata": {"namespace": "a", "name": "p"}, "status": status}
 
     async def list(self, kind, namespace):
-        return SimpleNamespace(items=[self.pod] if kind is POD else [])
+        return SimpleNamespace(items={POD: [self.pod], SELDON_RUNTIME: self.runtimes}.get(kind, []))
 
 
 @pytest.fixture
@@ -89,6 +90,13 @@ async def test_a_pod_of_the_life_before_is_not_ready(gone):
     waiting = await waiting_for(OnePod(gone.pid), ["a"], "a")
     assert {item.what for item in waiting} == {"pod a/p"}
     assert await waiting_for(OnePod(os.getpid()), ["a"], "a") == []
+
+
+async def test_what_has_pods_that_are_not_ready_is_waited_for_as_well(gone):
+    """Else the display would say that it is ready once it has a pod."""
+    runtime = {"metadata": {"namespace": "a", "name": "seldon"}}
+    waiting = await waiting_for(OnePod(gone.pid, [runtime]), ["a"], "b")
+    assert [item.what for item in waiting][-1] == "SeldonRuntime a/seldon"
 
 
 def test_a_line_without_an_end_is_shown_in_part(tmp_path):

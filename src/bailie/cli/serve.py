@@ -201,9 +201,10 @@ async def _serve(
 
 
 async def _make_way(client: Client, manifest: dict[str, Any]) -> None:
-    """Deletes the Model of earlier files of this path, and one that failed.
+    """Deletes the Model that an earlier call made, if the files have changed since, or it failed.
 
-    With the same spec nothing would be loaded anew, or not soon.
+    With the same spec nothing would be loaded anew, or not soon. A Model that somebody else made is only
+    changed.
     """
     from bailie.api.kinds import MODEL
     from bailie.kube.errors import NotFound
@@ -212,7 +213,8 @@ async def _make_way(client: Client, manifest: dict[str, Any]) -> None:
     with suppress(NotFound):
         present = await client.get(MODEL, name, namespace)
         same_place = (present.get("spec") or {}).get("storageUri") == manifest["spec"]["storageUri"]
-        if same_place and (failure_of(present) or _files_of(present) != _files_of(manifest)):
+        files = _files_of(present)
+        if files and same_place and (failure_of(present) or files != _files_of(manifest)):
             await client.delete(MODEL, name, namespace, uid=present["metadata"]["uid"])
 
 

@@ -57,7 +57,7 @@ async def waiting_for(client: Client, namespaces: Iterable[str], operator_namesp
         pods = list(_pods(await client.list(POD, namespace), expected=""))
         runtimes = (await client.list(SELDON_RUNTIME, namespace)).items
         servers = (await client.list(SERVER, namespace)).items
-        found += pods or [*_unready("SeldonRuntime", runtimes), *_unready("Server", servers)]
+        found += [*pods, *_unready("SeldonRuntime", runtimes), *_unready("Server", servers)]
     return found
 
 
