@@ -4,6 +4,7 @@ import os
 import pty
 import subprocess
 import sys
+from pathlib import Path
 
 from rich.console import Console
 
@@ -129,3 +130,34 @@ def test_log_lines_go_above_the_picture():
     first, last = shown.index("while it is drawn"), shown.rindex("the API")
     assert first < last < shown.index("after it")
     assert shown.count("while it is drawn") == shown.count("after it") == 1
+
+
+FULL = """
+import logging, sys
+import structlog
+from bailie.cli.logging import set_up_logging
+from bailie.cli.output import say
+from bailie.cli.progress import Progress
+set_up_logging("info")
+for number in range(2_000):
+    structlog.get_logger().info("line", number=number)
+logging.getLogger("library").warning("a line of a library's")
+with Progress() as progress:
+    progress(["the API: starting"])
+say("words")
+print("alive")
+"""
+
+
+def test_no_process_ends_because_its_log_cannot_be_written():
+    """On a laptop the logs of pods and of `bailie up --detach` are files, and the disk may be full."""
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-c", FULL],
+            stdout=subprocess.PIPE,
+            stderr=full,
+            text=True,
+            check=False,
+            timeout=60,
+        )
+    assert done.stdout == "alive\n"

@@ -231,6 +231,27 @@ def test_a_status_of_the_spec_before_is_not_taken_for_a_reason(bailie, file, eve
     )
 
 
+def test_a_version_that_fails_is_told_while_the_one_before_answers(bailie, file, everybody):
+    """`Ready` speaks of the version that answers, `RolledOut` of the newest."""
+    path = file("older")
+    bailie("apply", "-f", path)
+    ready = {"type": "Ready", "status": "True", "reason": "Ready", "observedGeneration": 0}
+    failed = {"type": "RolledOut", "status": "False", "reason": "NoModelFile", "message": "no such file"}
+    conditions = [ready, {**failed, "observedGeneration": 1}]
+    set_status(everybody, "older", {"observedGeneration": 0, "conditions": conditions})
+    result = bailie("apply", "-f", path, "--wait", "--timeout", "0.2")
+    assert "error: model/older is not ready after 0.2 s: no such file" in result.stderr
+    bailie("delete", "-f", path)
+
+
+def test_what_is_not_there_and_what_is_no_kind_is_said_with_the_way_on(bailie):
+    absent = bailie("get", "model", "irsi")
+    assert absent.exit_code == 3
+    assert "hint: `bailie get models` lists those that are there; -n names another" in absent.stderr
+    assert "hint: did you mean models?" in bailie("get", "modles").stderr
+    assert "hint: known are " in bailie("get", "flowers").stderr
+
+
 def test_objects_are_shown_without_the_books_about_their_fields(bailie, file):
     path = file("plain")
     bailie("apply", "-f", path)
@@ -318,3 +339,13 @@ def test_to_explain_what_is_not_there_names_it_by_its_kind(bailie):
         result = bailie("explain", kind, *([name] if name else []))
         assert (result.exit_code, words in result.stderr) == (3, True), result.stderr
         assert "model choice" not in result.stderr
+
+
+def test_a_kubeconfig_of_another_server_is_said_to_be_one(everybody, tmp_path):
+    """It is not the server that does not run."""
+    with running_api(tmp_path / "other") as other:
+        path = tmp_path / "mixed.kubeconfig"
+        path.write_text(other.kubeconfig.read_text().replace(other.url, everybody.url))
+    result = RUNNER.invoke(app, ["get", "models", "--kubeconfig", str(path)])
+    assert result.exit_code == 1
+    assert "hint: the kubeconfig is of another server, or out of date" in result.stderr

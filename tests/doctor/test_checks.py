@@ -313,7 +313,7 @@ NAMESPACES = {
 }
 CLUSTERS = {
     "the API is away": (
-        {"unreachable": "refused"},
+        {"unreachable": "https://api: refused"},
         Level.ERROR,
         "https://api does not answer: refused",
         "running",

@@ -11,6 +11,7 @@ import pytest
 from tests.support.waiting import until_blocking
 
 from bailie.local import detached
+from bailie.local.detached import _ended
 from bailie.local.state import StateDirectory, SupervisorRecord
 from bailie.workloads.node import proc
 from bailie.workloads.node.pods import STATE_VARIABLE
@@ -126,3 +127,18 @@ def test_what_a_killed_supervisor_left_is_told_and_ended(tmp_path):
         detached.stop(state, timeout=5, progress=lambda _: None)
         assert left.wait(60) == -signal.SIGKILL
     assert "nothing runs in" in detached.nothing_runs(state).message
+
+
+LOGS = {
+    "a sentence and what to do": ("info\nerror: it runs\nhint: end it\n", "it runs", "end it"),
+    "a sentence": ("error: first\nhint: no\nerror: it failed\n", "it failed", "log: "),
+    "neither": ("one\ntwo\n", "`bailie up` ended with code 1:\none\ntwo", "log: "),
+}
+
+
+@pytest.mark.parametrize(("text", "message", "hint"), LOGS.values(), ids=LOGS)
+def test_the_words_of_a_start_that_ended_are_those_of_its_log(tmp_path, text, message, hint):
+    state = StateDirectory(tmp_path)
+    state.supervisor_log.write_text(text)
+    ended = _ended(state, 1)
+    assert (ended.message, ended.hint[: len(hint)]) == (message, hint)

@@ -250,9 +250,8 @@ def resolve(word: str) -> Kind:
     wanted = short.get(word.lower(), word).lower()
     found = next((kind for kind in known if wanted in (kind.kind.lower(), kind.plural)), None)
     if found is None:
-        fail(
-            f"{word!r} is not a kind that Bailie uses",
-            hint=f"known are {', '.join(sorted(kind.plural for kind in known))}",
-            code=ExitCode.USAGE,
-        )
+        plurals = sorted(kind.plural for kind in known)
+        close = get_close_matches(wanted, plurals, n=1, cutoff=_ALIKE)
+        hint = f"did you mean {close[0]}?" if close else f"known are {', '.join(plurals)}"
+        fail(f"{word!r} is not a kind that Bailie uses", hint=hint, code=ExitCode.USAGE)
     return found

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import sys
+from contextlib import suppress
 from enum import StrEnum
 from typing import TextIO, cast
 
@@ -24,13 +25,19 @@ class LogLevel(StrEnum):
 
 
 class _StandardError:
-    """Standard error as it is at each line: while a picture is drawn there, lines go above it."""
+    """Standard error as it is at each line: while a picture is drawn there, lines go above it.
+
+    A line that cannot be written is lost: on a laptop logs are files, and a full disk must end no process.
+    """
 
     def write(self, text: str) -> int:
-        return sys.stderr.write(text)
+        with suppress(OSError):
+            sys.stderr.write(text)
+        return len(text)
 
     def flush(self) -> None:
-        sys.stderr.flush()
+        with suppress(OSError):
+            sys.stderr.flush()
 
 
 def set_up_logging(level: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import sys
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from enum import IntEnum, StrEnum
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -30,6 +30,10 @@ class Output(StrEnum):
 
 WIDE = 400
 """Columns of a table that a program reads, so that no cell is folded."""
+
+
+_OTHER_SERVER = "CERTIFICATE_VERIFY_FAILED"
+"""In the words of OpenSSL about a server that is not that of the kubeconfig."""
 
 
 class ExitCode(IntEnum):
@@ -73,9 +77,10 @@ def write(line: str) -> None:
 
 
 def say(message: str) -> None:
-    """Prints a line for the person at the terminal, on stderr."""
-    sys.stderr.write(printable(message) + "\n")
-    sys.stderr.flush()
+    """Prints a line for the person at the terminal, on stderr, if that can be written."""
+    with suppress(OSError):
+        sys.stderr.write(printable(message) + "\n")
+        sys.stderr.flush()
 
 
 def fail(message: str, *, hint: str = "", code: int = ExitCode.FAILED) -> NoReturn:
@@ -86,14 +91,15 @@ def fail(message: str, *, hint: str = "", code: int = ExitCode.FAILED) -> NoRetu
     raise typer.Exit(code)
 
 
-def _missing_namespace(message: str) -> str:
-    """Returns what to do where an API's sentence is that a namespace is not there; else nothing."""
-    found = re.fullmatch(r'namespaces "([^"]+)" not found', message)
-    return (
-        f"`bailie scope add {found[1]}` on a laptop, else `kubectl create namespace {found[1]}`"
-        if found
-        else ""
-    )
+def _absent(message: str) -> str:
+    """Returns what to do where an API's sentence is that an object is not there; else nothing."""
+    found = re.fullmatch(r'([a-z]+)[a-z.]* "([^"]+)" not found', message)
+    if not found:
+        return ""
+    plural, name = found[1], found[2]
+    if plural == "namespaces":
+        return f"`bailie scope add {name}` on a laptop, else `kubectl create namespace {name}`"
+    return f"`bailie get {plural}` lists those that are there; -n names another namespace, -A means all"
 
 
 def way_on(error: ApiError) -> tuple[str, int]:
@@ -101,7 +107,10 @@ def way_on(error: ApiError) -> tuple[str, int]:
     from bailie.kube.errors import Forbidden, NotFound, Unauthorized, Unconfigured, Unreachable
 
     if isinstance(error, NotFound):
-        return _missing_namespace(str(error)), ExitCode.NOT_FOUND
+        return _absent(str(error)), ExitCode.NOT_FOUND
+    if isinstance(error, Unreachable) and _OTHER_SERVER in str(error):
+        hint = "the kubeconfig is of another server, or out of date: name the right one with --kubeconfig"
+        return hint, ExitCode.FAILED
     hints = {
         Unconfigured: "start `bailie up`, or name a cluster's with --kubeconfig or KUBECONFIG",
         Unreachable: "is it running? `bailie status`, or name the right one with --kubeconfig",

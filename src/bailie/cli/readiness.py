@@ -87,8 +87,10 @@ def _why_not(seen: Manifest) -> str:
     from bailie.local.readiness import condition, is_current
 
     ready = condition(seen, "Ready")
-    if ready["status"] == "True":
-        return "" if is_current(seen) else _CHANGE_UNSEEN
+    if ready["status"] == "True":  # maybe of the version before, which answers on
+        newest = condition(seen, "RolledOut")
+        told = _is_of_now(newest, seen) and newest.get("message")
+        return "" if is_current(seen) else str(told or _CHANGE_UNSEEN)
     return str(ready.get("message") or ready.get("reason") or _UNSEEN)
 
 
@@ -100,8 +102,13 @@ def failure_of(model: Manifest) -> str:
     from bailie.local.readiness import condition
 
     rolled_out = condition(model, "RolledOut")
-    current = rolled_out.get("observedGeneration") == model["metadata"].get("generation")
     waiting = {NOT_RESPONDING, *(state.value for state in VersionState if state is not VersionState.FAILED)}
-    if rolled_out["status"] != "False" or not current or rolled_out.get("reason") in waiting:
+    failed = rolled_out["status"] == "False" and rolled_out.get("reason") not in waiting
+    if not failed or not _is_of_now(rolled_out, model):
         return ""
     return str(rolled_out.get("message") or rolled_out.get("reason"))
+
+
+def _is_of_now(condition: Manifest, seen: Manifest) -> bool:
+    """Says whether a condition speaks of the object's present spec."""
+    return bool(condition.get("observedGeneration") == seen["metadata"].get("generation"))

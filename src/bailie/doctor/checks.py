@@ -23,7 +23,8 @@ def examine(facts: Facts) -> list[Finding]:
     """Returns every finding: the cluster's first, then each namespace's."""
     if facts.unreachable:
         remedy = "is it running, and is the kubeconfig the right one? `bailie status`, or --kubeconfig"
-        return [error("api", f"{facts.server} does not answer: {facts.unreachable}", remedy)]
+        why = facts.unreachable.removeprefix(f"{facts.server}: ")
+        return [error("api", f"{facts.server} does not answer: {why}", remedy)]
     found = [ok("api", f"{facts.server} answers, {facts.version or 'version unknown'}")]
     found += _kinds(facts)
     for installation in known(facts.installations):

@@ -134,8 +134,9 @@ def _wait(
             if record.phase == "failed":
                 raise _failure(process)(record.message, hint=f"the whole log is in {state.supervisor_log}")
         if process.poll() is not None:
-            raise LocalError(_end_of_log(state, process.returncode), hint=f"log: {state.supervisor_log}")
+            raise _ended(state, process.returncode)
         time.sleep(POLL_SECONDS)
+    state.prepare()  # a record cannot be written on a full disk, which raises a sentence that says so
     raise DeadlinePassed(f"`bailie up` said nothing for {timeout:g} s", hint=f"log: {state.supervisor_log}")
 
 
@@ -149,12 +150,15 @@ def _failure(process: subprocess.Popen[bytes]) -> type[LocalError]:
     return LocalError
 
 
-def _end_of_log(state: StateDirectory, code: int) -> str:
+def _ended(state: StateDirectory, code: int) -> LocalError:
+    """Returns the last error and hint that the process has logged, else the end of its log."""
     lines = state.supervisor_log.read_text(errors="replace").splitlines()
     said = [line.removeprefix("error: ") for line in lines if line.startswith("error: ")]
-    if said:
-        return said[-1]
-    return "\n".join([f"`bailie up` ended with code {code}:", *lines[-LAST_LINES:]])
+    log = f"log: {state.supervisor_log}"
+    if not said:
+        return LocalError("\n".join([f"`bailie up` ended with code {code}:", *lines[-LAST_LINES:]]), hint=log)
+    hints = [line.removeprefix("hint: ") for line in lines[-1:] if line.startswith("hint: ")]
+    return LocalError(said[-1], hint=next(iter(hints), log))
 
 
 def nothing_runs(state: StateDirectory) -> NotRunning:

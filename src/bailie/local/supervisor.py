@@ -86,6 +86,7 @@ class Supervisor:
         self._stop = asyncio.Event()
         self._is_ready = False
         self._trouble = ""  # why the API does not start
+        self._unrecorded = ""  # why the last record was not written
 
     async def run(self, *, timeout: float, progress: Progress, ready: Ready) -> None:
         """Starts everything, reports when it is ready, and ends it in order on a signal."""
@@ -208,6 +209,9 @@ class Supervisor:
         record = SupervisorRecord(os.getpid(), phase, message, self._namespaces(), waiting)
         try:
             self._state.record(record)
+            self._unrecorded = ""
         except OSError as error:  # a full disk must not end running processes
-            log.warning("state not recorded", phase=phase, reason=str(error))
+            if self._unrecorded != str(error):  # said once, and not at each look
+                log.warning("state not recorded", phase=phase, reason=str(error))
+            self._unrecorded = str(error)
         return record

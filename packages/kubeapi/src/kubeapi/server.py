@@ -218,7 +218,10 @@ def _bind(settings: Settings) -> socket.socket:
         except OSError as error:
             listener.close()
             if port == wanted[-1]:
-                message = f"cannot listen on {settings.host}:{port}: {error.strerror}"
+                where = f"{settings.host}:{port}"
+                message = (
+                    f"cannot listen on {where}: {error.strerror}; name another port, or none for a free one"
+                )
                 raise StateError(message) from error
         else:
             listener.listen(1024)
