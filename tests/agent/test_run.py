@@ -116,7 +116,12 @@ RELOADED = [MODEL_STATE_LOADING, MODEL_STATE_LOADED] * 2
         ({"notes.txt": b"x"}, ("sklearn",), "NoModelFile", "it has notes.txt"),
         ({"notes.txt": b"x"}, ("huggingface",), "ModelSettingsMissing", "requirements huggingface"),
         ({"model-settings.json": b"{"}, ("sklearn",), "ModelSettingsInvalid", "not valid JSON"),
-        ({"model.joblib": GARBAGE}, ("sklearn",), "ServerLoadError", "could not load iris_"),
+        (
+            {"model.joblib": GARBAGE},
+            ("sklearn",),
+            "ServerLoadError",
+            ": builtins.IndexError: pop from",
+        ),
         (
             {"model-settings.json": b'{"implementation": "nowhere.Model"}'},
             (),

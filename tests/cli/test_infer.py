@@ -111,3 +111,12 @@ def test_a_request_may_come_by_standard_input_as_files_do(given, says):
     for arguments in (["-f", "-"], ["-"], []):
         result = CommandRunner().invoke(app, ["infer", "iris", *arguments], input=given)
         assert (result.exit_code, says in result.stderr) == (2, True), (arguments, result.output)
+
+
+def test_the_name_of_a_file_is_no_request(tmp_path):
+    file = tmp_path / "request.json"
+    file.write_text("{}")
+    result = CommandRunner().invoke(app, ["infer", "iris", str(file)])
+    assert result.exit_code == 2
+    assert f"hint: `-f {file}` sends the file" in result.stderr
+    assert "hint" not in CommandRunner().invoke(app, ["infer", "iris", "x" * 5000]).stderr

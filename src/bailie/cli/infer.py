@@ -189,6 +189,13 @@ def _request_text(data: str | None, file: Path | None) -> str:
     return "" if not asked and sys.stdin.isatty() else sys.stdin.read(_LARGEST + 1)
 
 
+def _is_file(text: str) -> bool:
+    try:
+        return Path(text).is_file()
+    except (OSError, ValueError):  # too long, or characters that no name has
+        return False
+
+
 def read_request(data: str | None, file: Path | None) -> dict[str, Any]:
     """Returns the request body from the argument, the file, or standard input."""
     if data is not None and file is not None:
@@ -207,7 +214,8 @@ def read_request(data: str | None, file: Path | None) -> dict[str, Any]:
     try:
         body = json.loads(text)
     except (ValueError, RecursionError) as error:  # a number of thousands of digits, thousands of levels
-        fail(f"the request is not JSON: {error}", code=ExitCode.USAGE)
+        hint = f"`-f {data}` sends the file" if data is not None and _is_file(data) else ""
+        fail(f"the request is not JSON: {error}", hint=hint, code=ExitCode.USAGE)
     if not isinstance(body, dict):
         fail("the request must be a JSON object with `inputs`", code=ExitCode.USAGE)
     return body

@@ -250,6 +250,11 @@ def tell_what_models_raise() -> None:
                 async for answer in super().infer_stream(*arguments, **named):
                     yield answer
 
+    class TellingLoads(server.ModelRepositoryHandlers):  # type: ignore[misc]
+        async def load(self, name: str) -> Any:
+            with retold_load:
+                return await super().load(name)
+
     async def answer_raised(_: object, error: RaisedError) -> Any:
         if error.status_code >= FAILED:
             log.error("a model raised an exception", exc_info=error)
@@ -259,6 +264,8 @@ def tell_what_models_raise() -> None:
         return responses.Response(status_code=FAILED, content={"error": words(error)})
 
     retold, server.DataPlane = Retold(RaisedError, kept=UnavailableError), Telling
+    # Without its class an exception such as `KeyError(110)` would be told as `110`.
+    retold_load, server.ModelRepositoryHandlers = Retold(RaisedError, kept=MLServerError), TellingLoads
     app._EXCEPTION_HANDLERS.update({RaisedError: answer_raised, Exception: answer_other})  # noqa: SLF001
 
 
