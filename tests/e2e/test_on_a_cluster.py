@@ -234,7 +234,8 @@ async def _asked(installation, namespace):
 async def test_the_leader_is_the_only_endpoint_of_the_schedulers(installation):
     namespace = await installation.place.namespace("alone")
     await installation.setup(namespace)
-    uri = await installation.serve(namespace, scheduler={"replicas": 2})
+    uri = await installation.serve(namespace)
+    await _upgraded_without_a_leader(installation, namespace, uri)
 
     async def stands():
         return await _leader(installation, namespace)
@@ -250,6 +251,19 @@ async def test_the_leader_is_the_only_endpoint_of_the_schedulers(installation):
     await installation.place.until(moved, lambda: f"{first} is still the endpoint")
     await installation.admin.create(installation.model("later", namespace, uri))
     await installation.until_served("later", namespace)
+
+
+async def _upgraded_without_a_leader(installation, namespace, uri):
+    """Upgrades to two schedulers and deletes the leader at once: requests go on, and soon one leads."""
+    holder = (await installation.admin.get(LEASE, SCHEDULER, namespace))["spec"]["holderIdentity"]
+    values = {"envoy": {"serviceType": "NodePort"}, "scheduler": {"replicas": 2}}
+    async with _asked(installation, namespace) as codes:
+        await installation.place.helm("upgrade", "runtime", values, namespace=namespace)
+        await installation.admin.delete(POD, holder, namespace)
+        await installation.admin.create(installation.model("meanwhile", namespace, uri))
+        async with asyncio.timeout(installation.place.seconds / 2):
+            await installation.until_served("meanwhile", namespace)
+    assert set(codes) == {200}
 
 
 async def _leader(installation, namespace):
