@@ -108,12 +108,15 @@ def test_apply_get_and_delete_go_round(bailie, file):
 
 
 def test_what_was_read_from_a_cluster_can_be_applied_again(bailie, file):
-    bailie("apply", "-f", file("kept"))
-    backup = bailie("get", "model", "kept", "-o", "yaml").stdout
-    assert "resourceVersion" in backup
-    bailie("delete", "model", "kept")
-    restored = bailie("apply", "-f", "-", "-o", "json", stdin=backup)
+    applied = bailie("apply", "-f", file("kept"))
+    assert applied.exit_code == 0, applied.stderr
+    read = bailie("get", "model", "kept", "-o", "yaml")
+    assert "resourceVersion" in read.stdout, read.stderr
+    deleted = bailie("delete", "model", "kept")
+    assert deleted.exit_code == 0, deleted.stderr
+    restored = bailie("apply", "-f", "-", "-o", "json", stdin=read.stdout)
     assert restored.exit_code == 0, restored.stderr
+    assert restored.stdout.startswith("["), "nothing but the objects is on standard output"
     assert json.loads(restored.stdout)[0]["spec"]["storageUri"] == "/m"
     bailie("delete", "model", "kept")
 
