@@ -192,7 +192,7 @@ def _models(facts: Facts, seen: NamespaceFacts) -> Iterator[Finding]:
 
 
 def _unserved(facts: Facts, seen: NamespaceFacts) -> Finding:
-    """Never leads to a second owner: what Seldon Core has begun is moved, and not added to a list."""
+    """Leads to no second owner: a namespace of Seldon Core's is moved, and not added to a list."""
     found = known(seen.models)
     models = f"{counted(len(found), 'Model')} of {seen.name} ({_names(found)})"
     text = f"no operator serves the {models}: "

@@ -1,4 +1,4 @@
-"""What of Seldon Core's can be seen, in the cluster and in a namespace: its operators and its scheduler.
+"""Seldon Core's operators and its scheduler, as far as they can be seen in the cluster and in a namespace.
 
 Called by `gather`, and by `bailie apply` before it calls a namespace unserved. Each refusal of the API is a
 fact that is unknown, or nothing seen.

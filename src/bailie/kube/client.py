@@ -14,7 +14,6 @@ from __future__ import annotations
 import copy
 import enum
 import random
-import re
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, Self
@@ -28,9 +27,10 @@ from bailie.kube import errors
 from bailie.kube.connections import http_options, timeouts
 from bailie.kube.kubeconfig import environment_config, read_config
 from bailie.kube.paths import namespace_of_path, object_path
+from bailie.kube.server_warnings import server_warnings
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+    from collections.abc import AsyncIterator, Callable, Mapping
     from pathlib import Path
     from types import TracebackType
 
@@ -47,8 +47,6 @@ _PAGE = 500
 _JSON = "application/json"
 _METADATA = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 """Asks for lists without specs and contents: https://kubernetes.io/docs/reference/using-api/api-concepts/"""
-_WARNING = re.compile(r'299 \S+ "((?:[^"\\]|\\.)*)"')
-"""One of the warnings of an answer: https://kubernetes.io/blog/2020/09/03/warnings/"""
 _KINDS: Mapping[tuple[str, str], Kind] = {
     (kind.api_version, kind.kind): kind for kind in vars(kinds).values() if isinstance(kind, Kind)
 }
@@ -370,7 +368,7 @@ class Client:
             if response.status_code >= 400:
                 raise self._error(response, path)
             if self._hear is not None:
-                for warning in _warnings(response):
+                for warning in server_warnings(response.headers.get_list("warning")):
                     self._hear(warning)
             return msgspec.json.decode(response.content, type=Object)
 
@@ -379,12 +377,6 @@ class Client:
         if self._guard is not None and isinstance(error, errors.Forbidden):
             self._guard.refused(namespace_of_path(path))
         return error
-
-
-def _warnings(response: httpx2.Response) -> Iterator[str]:
-    for header in response.headers.get_list("warning"):
-        for text in _WARNING.findall(header):
-            yield re.sub(r"\\(.)", r"\1", text)
 
 
 def _event(line: str) -> WatchEvent:

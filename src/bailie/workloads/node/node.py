@@ -159,7 +159,7 @@ class Node:
             worker.end(Ending.DELETED, None if grace is None else float(grace))
 
     def _on_source(self, kind: str, change: Change) -> None:
-        """Has the pods that name a Secret or ConfigMap write their files of it."""
+        """Makes the pods that name a Secret or ConfigMap write their files of it."""
         metadata = change.object["metadata"]
         for (namespace, _), worker in self._workers.items():
             if namespace == metadata["namespace"]:
