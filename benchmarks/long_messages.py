@@ -22,6 +22,7 @@ import grpc
 from tests.support.dataplane import KnownToken
 
 from bailie.gateway import ads
+from bailie.gateway.envoy_calls import EnvoyPlane
 from bailie.gateway.publisher import Gateway
 from bailie.kube.tenants import Tenants
 from bailie.scheduler.agents.service import AgentService
@@ -91,7 +92,7 @@ async def _serve(pipe: Connection) -> None:
     agents = AgentService("a", KnownToken(TOKEN), "127.0.0.1")
     agents.lead(1)
     tenants = Tenants("a", {"a": KnownToken(TOKEN)})
-    planes = {"a": ads.EnvoyPlane(Gateway())}
+    planes = {"a": EnvoyPlane(Gateway())}
     async with (
         serve_agents(agents, "127.0.0.1", 0) as first,
         ads.serve(tenants, planes, "127.0.0.1", 0) as second,

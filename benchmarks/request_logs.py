@@ -26,7 +26,7 @@ from tests.support.ports import free_port
 
 from bailie.api.payload_log import LOCAL, PayloadLog
 from bailie.gateway.access_log import AccessLog
-from bailie.gateway.ads import EnvoyPlane
+from bailie.gateway.envoy_calls import EnvoyPlane
 from bailie.gateway.publisher import Gateway
 from bailie.routing.table import ReplicaEndpoint, Route
 from bailie.wellknown import logged

@@ -21,6 +21,7 @@ from tests.support.ports import free_port
 from bailie.gateway import ads
 from bailie.gateway.bootstrap import EnvoySettings
 from bailie.gateway.envoy import command, write_bootstrap
+from bailie.gateway.envoy_calls import EnvoyPlane
 from bailie.gateway.listener import Address
 from bailie.kube.tenants import Tenants
 from bailie.kube.token import TokenFile
@@ -127,7 +128,7 @@ async def bailie_envoy(
 ) -> AsyncIterator[int]:
     """Runs an Envoy that `gateway` configures; the value is its data port. `change` are other values of its
     bootstrap."""
-    planes = {TENANT: ads.EnvoyPlane(gateway)}
+    planes = {TENANT: EnvoyPlane(gateway)}
     async with envoy_of(folder, planes, workers=workers, change=change) as port:
         yield port
 
@@ -135,7 +136,7 @@ async def bailie_envoy(
 @asynccontextmanager
 async def envoy_of(
     folder: Path,
-    planes: Mapping[str, ads.EnvoyPlane],
+    planes: Mapping[str, EnvoyPlane],
     *,
     workers: int = WORKERS,
     change: Mapping[str, Any] | None = None,

@@ -13,7 +13,7 @@ from tests.support.reports import exported
 
 from bailie.api.collector import Collector
 from bailie.gateway import ads, descriptors, request_reports, xds_requests
-from bailie.gateway.envoy_calls import EnvoyCalls
+from bailie.gateway.envoy_calls import EnvoyCalls, EnvoyPlane
 from bailie.gateway.publisher import Gateway
 from bailie.gateway.resources import CLUSTER_URL, ENDPOINTS_URL, LISTENER_URL, SCOPE_URL, own_listeners
 from bailie.gateway.xds_requests import LISTEN
@@ -40,7 +40,7 @@ async def server():
     """Serves home and b; c is a tenant for which another scheduler decides now. Port and the token of b."""
     token = WatchedToken("token-of-b")
     tokens = {"home": KnownToken("token-of-home"), "b": token, "c": KnownToken("token-of-c")}
-    planes = {name: ads.EnvoyPlane(Gateway()) for name in ("home", "b")}
+    planes = {name: EnvoyPlane(Gateway()) for name in ("home", "b")}
     async with ads.serve(Tenants("home", tokens), planes, "127.0.0.1", 0) as port:
         yield port, token
 
@@ -111,7 +111,7 @@ class Call:
 
 
 def streams(**seconds):
-    planes = {name: ads.EnvoyPlane(Gateway()) for name in ("home", "b")}
+    planes = {name: EnvoyPlane(Gateway()) for name in ("home", "b")}
     return ads.Streams(EnvoyCalls(TENANTS, planes, **seconds))
 
 

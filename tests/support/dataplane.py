@@ -25,6 +25,7 @@ from bailie._gen import inference_pb2_grpc as pb_grpc
 from bailie.gateway import ads, descriptors, payload_log
 from bailie.gateway.bootstrap import ADMIN_SOCKET, EnvoySettings
 from bailie.gateway.envoy import command, write_bootstrap
+from bailie.gateway.envoy_calls import EnvoyPlane
 from bailie.gateway.listener import Address
 from bailie.gateway.publisher import Gateway
 from bailie.kube.tenants import Tenants
@@ -293,7 +294,7 @@ async def envoy(
 async def control_plane(gateway: Gateway | None = None, port: int = 0, leads=lambda: True):
     """Serves a gateway; the value is the gateway and the port of its ADS."""
     gateway = gateway or Gateway()
-    tenants, planes = Tenants("ns", {"ns": KnownToken(TOKEN)}), {"ns": ads.EnvoyPlane(gateway, leads)}
+    tenants, planes = Tenants("ns", {"ns": KnownToken(TOKEN)}), {"ns": EnvoyPlane(gateway, leads)}
     async with ads.serve(tenants, planes, "127.0.0.1", port) as bound:
         yield gateway, bound
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from bailie.gateway import ads, endpoint_files
 from bailie.gateway.access_log import AccessLog
+from bailie.gateway.envoy_calls import EnvoyPlane
 from bailie.gateway.publisher import Gateway
 from bailie.gateway.request_counts import RequestCounts
 from bailie.gateway.request_exposition import exposition
@@ -28,7 +29,7 @@ class DataPlanes:
 
     def __init__(self, settings: SchedulerSettings) -> None:
         self._settings = settings
-        self._planes: dict[str, ads.EnvoyPlane] = {}
+        self._planes: dict[str, EnvoyPlane] = {}
         self._counts: dict[str, RequestCounts] = defaultdict(RequestCounts)
 
     @asynccontextmanager
@@ -42,7 +43,7 @@ class DataPlanes:
             AccessLog(settings.access_log, settings.access_log_path),
             local_sinks=settings.endpoints_dir is not None,
         )
-        plane = self._planes[namespace] = ads.EnvoyPlane(gateway, leads)
+        plane = self._planes[namespace] = EnvoyPlane(gateway, leads)
         try:
             yield gateway
         finally:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -28,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 
     from bailie.api.collector import Collector
-    from bailie.gateway.envoy_calls import EnvoyCall
+    from bailie.gateway.envoy_calls import EnvoyCall, EnvoyPlane
     from bailie.gateway.publisher import Gateway
     from bailie.gateway.xds_resource import XdsResource
     from bailie.kube.tenants import Tenants
@@ -61,19 +60,6 @@ OPTIONS = (
     ("grpc.http2.min_ping_interval_without_data_ms", 1_000),
     ("grpc.http2.max_ping_strikes", 0),
 )
-
-
-@dataclass(frozen=True, slots=True)
-class EnvoyPlane:
-    """The Envoys of one namespace in one term, and the gateway that serves them.
-
-    `leads` says whether this scheduler may speak to them at this moment, and is asked before each message.
-    Their streams end when `closing` is set.
-    """
-
-    gateway: Gateway
-    leads: Callable[[], bool] = lambda: True
-    closing: asyncio.Event = field(default_factory=asyncio.Event)
 
 
 @asynccontextmanager

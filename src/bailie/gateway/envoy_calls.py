@@ -22,9 +22,9 @@ from bailie.kube.tenants import NotServed
 from bailie.kube.token import Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator, Mapping
+    from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 
-    from bailie.gateway.ads import EnvoyPlane
+    from bailie.gateway.publisher import Gateway
     from bailie.kube.tenants import Tenants
 
 _MOST_STREAMS, _MOST_FROM_ONE = 500, 16
@@ -38,6 +38,19 @@ for lists."""
 _MESSAGE_SECONDS, _TURN_SECONDS = 5.0, 15.0
 """How long a call's message may take to come: an Envoy has it when it calls. And how long a call waits for
 its turn: longer than others may take theirs for nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class EnvoyPlane:
+    """The Envoys of one namespace in one term, and the gateway that serves them.
+
+    `leads` says whether this scheduler may speak to them at this moment, and is asked before each message.
+    Their streams end when `closing` is set.
+    """
+
+    gateway: Gateway
+    leads: Callable[[], bool] = lambda: True
+    closing: asyncio.Event = field(default_factory=asyncio.Event)
 
 
 @dataclass(frozen=True, slots=True)
