@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import random
+from contextlib import suppress
+
 import pytest
 
+from kubeapi.access.auth import Authoriser
 from kubeapi.access.rbac import AUTHENTICATED, MASTERS, Attributes, User, allowed, policy_of, refusal
+from kubeapi.storage.store import Key, Store
 
 
 def role(name, *rules, namespace="a"):
@@ -105,3 +110,40 @@ REFUSALS = [
 @pytest.mark.parametrize(("what", "words"), REFUSALS)
 def test_refusals_are_worded_as_kubernetes_words_them(what, words):
     assert refusal(USERS["ann"], Attributes(**what)) == words
+
+
+def some_verbs(chance):
+    return rule(chance.sample(["get", "list", "watch"], 2), ["pods"])
+
+
+CHANGED = [
+    ("roles", lambda name, chance: role(name, some_verbs(chance), namespace=chance.choice("ab"))),
+    ("clusterroles", lambda name, chance: cluster_role(name, some_verbs(chance))),
+    ("rolebindings", lambda name, chance: binding(name, ANN, namespace=chance.choice("ab"))),
+    ("clusterrolebindings", lambda name, _: binding(name, ANN, namespace="", kind="ClusterRole")),
+]
+
+
+def test_an_index_that_followed_changes_is_as_one_of_the_objects_that_are_there(tmp_path):
+    """Objects are made, changed and deleted in some order, and rolled back."""
+    store = Store(tmp_path / "state.db")
+    authoriser, chance = Authoriser(store), random.Random(1)
+    assert authoriser.policy.roles == {}
+    for turn in range(300):
+        plural, made = chance.choice(CHANGED)
+        obj = made(f"r{chance.randrange(3)}", chance)
+        key = Key(
+            f"rbac.authorization.k8s.io/{plural}",
+            obj["metadata"].get("namespace", ""),
+            obj["metadata"]["name"],
+        )
+        with suppress(ZeroDivisionError), store.transaction():
+            there = store.get(key)
+            if there is not None and chance.random() < 0.4:
+                store.remove(key, there)
+            else:
+                store.put(key, {**obj, "metadata": {**obj["metadata"], "uid": f"{turn}"}}, there)
+            1 / chance.randrange(4)
+        anew, followed = Authoriser(store).policy, authoriser.policy
+        assert (followed.roles, followed.bindings) == (anew.roles, anew.bindings)
+    store.close()

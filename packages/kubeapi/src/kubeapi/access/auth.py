@@ -95,7 +95,7 @@ def _digest(token: str) -> str:
 
 
 class Authoriser:
-    """Evaluates rights over the stored RBAC objects; rebuilds its index after they change."""
+    """Evaluates rights over the stored RBAC objects, whose index follows each change."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -103,8 +103,12 @@ class Authoriser:
         store.listen(self._on_change)
 
     def _on_change(self, change: Change) -> None:
-        if change.resource.startswith(_RBAC_GROUP):
-            self._policy = None
+        if self._policy is None or not change.resource.startswith(_RBAC_GROUP):
+            return
+        if change.type == "DELETED":
+            self._policy.remove(change.object)
+        else:
+            self._policy.put(change.object)
 
     @property
     def policy(self) -> rbac.Policy:

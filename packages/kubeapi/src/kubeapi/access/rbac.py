@@ -7,6 +7,7 @@ does: rights only add up, a binding to a missing role gives nothing, `system:mas
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -72,29 +73,43 @@ class Attributes:
     path: str = ""
 
 
-@dataclass(frozen=True, slots=True)
 class Policy:
-    """The four RBAC kinds, indexed. Build with `policy_of`."""
+    """The four RBAC kinds, indexed by namespace; cluster-scoped ones are under the empty namespace."""
 
-    roles: Mapping[tuple[str, str], tuple[Rule, ...]]
-    bindings: Mapping[str, tuple[Rule, ...]]
+    def __init__(self) -> None:
+        self.roles: dict[tuple[str, str], tuple[Rule, ...]] = {}
+        self.bindings: dict[str, dict[str, Rule]] = {}
+
+    def put(self, obj: Rule) -> None:
+        """Takes an object in, in place of an older one of its name."""
+        namespace, name = _place(obj)
+        if "roleRef" in obj:
+            self.bindings.setdefault(namespace, {})[name] = obj
+        else:
+            self.roles[namespace, name] = tuple(obj.get("rules") or ())
+
+    def remove(self, obj: Rule) -> None:
+        """Forgets an object."""
+        namespace, name = _place(obj)
+        if "roleRef" not in obj:
+            self.roles.pop((namespace, name), None)
+        elif bindings := self.bindings.get(namespace):
+            bindings.pop(name, None)
+            if not bindings:
+                del self.bindings[namespace]
 
 
-def policy_of(
-    roles: Iterable[Rule],
-    cluster_roles: Iterable[Rule],
-    bindings: Iterable[Rule],
-    cluster_bindings: Iterable[Rule],
-) -> Policy:
-    """Indexes RBAC objects by namespace; cluster-scoped ones under the empty namespace."""
-    rules: dict[tuple[str, str], tuple[Rule, ...]] = {}
-    for role in (*roles, *cluster_roles):
-        meta = role["metadata"]
-        rules[meta.get("namespace", ""), meta["name"]] = tuple(role.get("rules") or ())
-    grouped: dict[str, list[Rule]] = {}
-    for binding in (*bindings, *cluster_bindings):
-        grouped.setdefault(binding["metadata"].get("namespace", ""), []).append(binding)
-    return Policy(rules, {namespace: tuple(found) for namespace, found in grouped.items()})
+def _place(obj: Rule) -> tuple[str, str]:
+    meta = obj["metadata"]
+    return meta.get("namespace", ""), meta["name"]
+
+
+def policy_of(*objects: Iterable[Rule]) -> Policy:
+    """Indexes RBAC objects."""
+    policy = Policy()
+    for each in chain(*objects):
+        policy.put(each)
+    return policy
 
 
 def rules_for(user: User, namespace: str, policy: Policy) -> Iterator[Rule]:
@@ -106,7 +121,7 @@ def rules_for(user: User, namespace: str, policy: Policy) -> Iterator[Rule]:
         yield from SELF_REVIEW_RULES
         yield from DISCOVERY_RULES
     for scope in dict.fromkeys(("", namespace)):
-        for binding in policy.bindings.get(scope, ()):
+        for binding in policy.bindings.get(scope, {}).values():
             if any(_is_subject(user, s, scope) for s in binding.get("subjects") or ()):
                 ref = binding.get("roleRef") or {}
                 home = "" if ref.get("kind") == "ClusterRole" else scope
