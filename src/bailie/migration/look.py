@@ -81,6 +81,29 @@ WHOLE = (
 _OPERATORS = (DEPLOYMENT, POD, LEASE)
 _BESIDE_BAILIE = (CONFIG_MAP, SELDON_CONFIG, SERVER_CONFIG)
 _NO_PLACES = MovePlaces()
+_AT_A_TIME = 8
+
+
+class _FewReads:
+    """Reads by a client, few objects and lists at a time.
+
+    A look reads up to forty: as many connections would be opened for it, and all but a few closed behind it.
+    """
+
+    def __init__(self, client: Client) -> None:
+        self._client, self._gate = client, asyncio.Semaphore(_AT_A_TIME)
+
+    async def get(self, kind: Kind, name: str, namespace: str | None = None) -> Object:
+        """Reads one object. Raises NotFound."""
+        async with self._gate:
+            return await self._client.get(kind, name, namespace)
+
+    async def list(
+        self, kind: Kind, namespace: str | None = None, *, metadata_only: bool = False
+    ) -> tuple[Object, ...]:
+        """Reads a collection."""
+        async with self._gate:
+            return tuple((await self._client.list(kind, namespace, metadata_only=metadata_only)).items)
 
 
 async def look(client: Client, namespace: str, places: MovePlaces = _NO_PLACES) -> MoveFacts:
@@ -90,13 +113,14 @@ async def look(client: Client, namespace: str, places: MovePlaces = _NO_PLACES) 
     """
     foreign = places.foreign if places.foreign != namespace else ""
     central = "" if places.whole else places.central  # Seldon Core's has no objects that count
+    reads = _FewReads(client)
     here, beside, lists, operators, definitions, runtimes = await asyncio.gather(
-        _here(client, namespace, WHOLE if places.whole else HERE),
-        _central(client, central),
-        _objects(client, places.home, _BESIDE_BAILIE if places.home else ()),
-        _objects(client, foreign, _OPERATORS if foreign else ()),
-        _definitions(client) if places.whole else _nothing(),
-        _runtimes(client) if places.foreign else _nobody(),
+        _here(reads, namespace, WHOLE if places.whole else HERE),
+        _central(reads, central),
+        _objects(reads, places.home, _BESIDE_BAILIE if places.home else ()),
+        _objects(reads, foreign, _OPERATORS if foreign else ()),
+        _definitions(reads) if places.whole else _nothing(),
+        _runtimes(reads) if places.foreign else _nobody(),
     )
     releases = await read_releases(client, here, definitions.values()) if places.ending else ()
     return MoveFacts(
@@ -129,14 +153,14 @@ async def find_source(client: Client, namespace: str, *, lost: bool = False) -> 
     return found, MovePlaces(central=central)
 
 
-async def _here(client: Client, namespace: str, kinds: Iterable[Kind]) -> NamespaceObjects:
-    found, objects = await asyncio.gather(_namespace(client, namespace), _objects(client, namespace, kinds))
+async def _here(reads: _FewReads, namespace: str, kinds: Iterable[Kind]) -> NamespaceObjects:
+    found, objects = await asyncio.gather(_namespace(reads, namespace), _objects(reads, namespace, kinds))
     return NamespaceObjects(name=namespace, namespace=found, objects=objects)
 
 
-async def _namespace(client: Client, name: str) -> Known[Object | None]:
+async def _namespace(reads: _FewReads, name: str) -> Known[Object | None]:
     try:
-        return await client.get(NAMESPACE, name)
+        return await reads.get(NAMESPACE, name)
     except NotFound:
         return None
     except Forbidden as error:
@@ -144,31 +168,31 @@ async def _namespace(client: Client, name: str) -> Known[Object | None]:
 
 
 async def _objects(
-    client: Client, namespace: str, kinds: Iterable[Kind]
+    reads: _FewReads, namespace: str, kinds: Iterable[Kind]
 ) -> Mapping[str, Mapping[str, Object]]:
     wanted = tuple(kinds)
     lists = await asyncio.gather(
-        *(client.list(kind, namespace, metadata_only=kind is SECRET) for kind in wanted)
+        *(reads.list(kind, namespace, metadata_only=kind is SECRET) for kind in wanted)
     )
-    return {kind.kind: by_name(found.items) for kind, found in zip(wanted, lists, strict=True)}
+    return {kind.kind: by_name(found) for kind, found in zip(wanted, lists, strict=True)}
 
 
-async def _definitions(client: Client) -> Mapping[str, Object]:
+async def _definitions(reads: _FewReads) -> Mapping[str, Object]:
     names_of = (f"{kind.plural}.{kind.group}" for kind in MLOPS_KINDS)
-    found = await asyncio.gather(*(_definition(client, name) for name in names_of))
+    found = await asyncio.gather(*(_definition(reads, name) for name in names_of))
     return by_name(each for each in found if each is not None)
 
 
-async def _definition(client: Client, name: str) -> Object | None:
+async def _definition(reads: _FewReads, name: str) -> Object | None:
     try:
-        return await client.get(CUSTOM_RESOURCE_DEFINITION, name)
+        return await reads.get(CUSTOM_RESOURCE_DEFINITION, name)
     except NotFound:
         return None
 
 
-async def _runtimes(client: Client) -> Known[frozenset[str]]:
+async def _runtimes(reads: _FewReads) -> Known[frozenset[str]]:
     try:
-        found = (await client.list(SELDON_RUNTIME, metadata_only=True)).items
+        found = await reads.list(SELDON_RUNTIME, metadata_only=True)
     except Forbidden as error:
         return Unknown(str(error))
     return frozenset(str(each["metadata"]["namespace"]) for each in found)
@@ -182,12 +206,12 @@ async def _nobody() -> Known[frozenset[str]]:
     return Unknown("no operator of Seldon Core's is concerned")
 
 
-async def _central(client: Client, central: str) -> Mapping[str, Mapping[str, Object]]:
+async def _central(reads: _FewReads, central: str) -> Mapping[str, Mapping[str, Object]]:
     if not central:
         return {}
-    runtimes = (await client.list(SELDON_RUNTIME, central)).items
+    runtimes = await reads.list(SELDON_RUNTIME, central)
     try:
-        leases = [await client.get(LEASE, names.SCHEDULER, central)]
+        leases = [await reads.get(LEASE, names.SCHEDULER, central)]
     except NotFound:
         leases = []
     return {SELDON_RUNTIME.kind: by_name(runtimes), LEASE.kind: by_name(leases)}
