@@ -34,6 +34,8 @@ export BAILIE_MLSERVER_ENV ?= $(abspath $(MLSERVER))
 # Images of Python often forbid files of bytecode. The tests start hundreds of processes, and each would compile
 # all that it imports again.
 unexport PYTHONDONTWRITEBYTECODE
+# Helm, kubectl and promtool, which are in Go, live for moments in the tests: a fifth of their time is for garbage.
+export GOGC ?= 400
 
 # A lock names every package with its hashes, so nothing is resolved and nothing is built; `complete` fails where
 # a lock lacks something that one of its packages needs.

@@ -144,13 +144,19 @@ def namespace(new_namespace: Callable[[], str]) -> str:
     return new_namespace()
 
 
+@pytest.fixture(scope="session")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The home of whoever runs kubectl, which keeps there what the API serves, as it does for people."""
+    return tmp_path_factory.mktemp("home")
+
+
 @pytest.fixture(params=BINARIES.values(), ids=[f"kubectl-{version}" for version in BINARIES])
-def kubectl(request: pytest.FixtureRequest, cluster: Cluster, namespace: str, tmp_path: Path) -> Kubectl:
+def kubectl(request: pytest.FixtureRequest, cluster: Cluster, namespace: str, home: Path) -> Kubectl:
     """Every kubectl on this machine in turn, in a fresh namespace."""
-    return Kubectl(request.param, cluster.kubeconfig, namespace, tmp_path)
+    return Kubectl(request.param, cluster.kubeconfig, namespace, home)
 
 
 @pytest.fixture
-def one_kubectl(cluster: Cluster, namespace: str, tmp_path: Path) -> Kubectl:
+def one_kubectl(cluster: Cluster, namespace: str, home: Path) -> Kubectl:
     """One kubectl, for what does not differ between versions."""
-    return Kubectl(next(iter(BINARIES.values())), cluster.kubeconfig, namespace, tmp_path)
+    return Kubectl(next(iter(BINARIES.values())), cluster.kubeconfig, namespace, home)

@@ -6,14 +6,34 @@ import json
 
 import pytest
 import yaml
-from tests.support.cluster import MODELS, config_map, model
+from tests.support.cluster import CONFIG_MAPS, MODELS, RBAC, config_map, model
 from tests.support.waiting import until_blocking as eventually
+
+_CORE = "/api/v1/namespaces/{}"
+PLACES = {
+    "configmap": CONFIG_MAPS,
+    "deployment": "/apis/apps/v1/namespaces/{}/deployments",
+    "model": MODELS,
+    "poddisruptionbudget": "/apis/policy/v1/namespaces/{}/poddisruptionbudgets",
+    "role": f"{RBAC}/roles",
+    "rolebinding": f"{RBAC}/rolebindings",
+    "secret": f"{_CORE}/secrets",
+    "service": f"{_CORE}/services",
+    "serviceaccount": f"{_CORE}/serviceaccounts",
+}
 
 
 @pytest.fixture
-def get(kubectl):
-    """get("model/iris") -> the object, with managed fields."""
-    return lambda name: json.loads(kubectl("get", name, "-o", "json", "--show-managed-fields"))
+def get(cluster, namespace):
+    """get("model/iris") -> the object as the API has it; test_kubectl_reading.py has `kubectl get`."""
+
+    def look(name):
+        kind, _, each = name.partition("/")
+        answer = cluster.http.get(f"{PLACES[kind].format(namespace)}/{each}")
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+    return look
 
 
 # --- create and replace -------------------------------------------------------------------------------------
@@ -64,7 +84,7 @@ def test_create_commands_of_workloads(kubectl, get):
     assert (container["name"], container["image"]) == ("nginx", "nginx")
     assert container["ports"] == [{"containerPort": 80, "protocol": "TCP"}]
     kubectl("create", "poddisruptionbudget", "web", "--selector=app=web", "--min-available=50%")
-    assert get("pdb/web")["spec"] == {
+    assert get("poddisruptionbudget/web")["spec"] == {
         "minAvailable": "50%",
         "selector": {"matchLabels": {"app": "web"}},
     }

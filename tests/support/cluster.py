@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import base64
+import functools
 import json
 import os
 import shutil
@@ -74,7 +75,7 @@ class Kubectl:
         return [self.binary, "--kubeconfig", str(self.kubeconfig), *scope, *arguments]
 
     def environment(self, **more: str) -> dict[str, str]:
-        kept = {name: os.environ[name] for name in ("PATH", "LANG") if name in os.environ}  # noqa: TID251
+        kept = {name: os.environ[name] for name in ("PATH", "LANG", "GOGC") if name in os.environ}  # noqa: TID251
         return {**kept, "HOME": str(self.home), **more}
 
     def run(self, *arguments: str, stdin: Any = None, **environment: str) -> Result:
@@ -212,6 +213,7 @@ def _content(entry: dict[str, Any], key: str) -> bytes | None:
     return Path(entry[key]).read_bytes() if entry.get(key) else None
 
 
+@functools.cache
 def kubectl_binaries() -> dict[str, str]:
     """The kubectl programs on this machine, by version: the one of the environment and the system's."""
     here = Path(sys.executable).parent / "kubectl"
