@@ -59,9 +59,10 @@ class Installation:
         return OperatorSettings(**{**values, **changes})
 
     async def grant(self, *namespaces: str) -> None:
-        """The rights that an installation gives."""
-        manifests = [m for n in namespaces for m in role_manifests(n, self.home)]
-        await asyncio.gather(*map(self.put, manifests))
+        """The rights that an installation gives, one after the other: each request beside another one opens a
+        connection, which takes longer than the request."""
+        for manifest in (each for namespace in namespaces for each in role_manifests(namespace, self.home)):
+            await self.put(manifest)
 
     async def put(self, manifest: dict[str, Any]) -> None:
         with contextlib.suppress(AlreadyExists):
