@@ -122,17 +122,19 @@ def runs(sample):
 def state(api):
     """Returns the conditions of all samples as one text each, by kind, name and type; and their events."""
     found, events = {}, defaultdict(str)
-    with api.http() as client:
-        for group in {url(each) for each in samples()}:
-            for item in client.get(group).json()["items"]:
-                key = item["kind"], item["metadata"]["name"]
-                for each in item.get("status", {}).get("conditions", ()):
-                    text = f"{each['status']} {each.get('reason', '')}: {each.get('message', '')}"
-                    found[*key, each["type"]] = text
-        for each in client.get(f"/api/v1/{EVENT.plural}").json()["items"]:
-            if each["reason"] == NO_EFFECT:
-                key = each["involvedObject"]["kind"], each["involvedObject"]["name"]
-                events[key] += each["message"]
+    places = {(each.kind, each.name): place(each) for each in samples()}
+    for kind in MLOPS_KINDS:
+        for item in api.request("GET", f"/apis/{kind.api_version}/{kind.plural}")["items"]:
+            key = kind.kind, item["metadata"]["name"]
+            if item["metadata"]["namespace"] != places.get(key):
+                continue
+            for each in item.get("status", {}).get("conditions", ()):
+                text = f"{each['status']} {each.get('reason', '')}: {each.get('message', '')}"
+                found[*key, each["type"]] = text
+    for each in api.request("GET", f"/api/v1/{EVENT.plural}")["items"]:
+        if each["reason"] == NO_EFFECT:
+            key = each["involvedObject"]["kind"], each["involvedObject"]["name"]
+            events[key] += each["message"]
     return found, events
 
 
