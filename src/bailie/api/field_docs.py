@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ast
 import inspect
-import textwrap
+import sys
 from functools import cache
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
@@ -53,9 +53,15 @@ def _texts(model: type[BaseModel]) -> dict[str, str]:
 
 
 @cache
+def _definitions(module: str) -> dict[str, ast.ClassDef]:
+    """Returns the classes in the source of a module; `inspect` reads all of it again for each one."""
+    tree = ast.parse(inspect.getsource(sys.modules[module]))
+    return {node.name: node for node in tree.body if isinstance(node, ast.ClassDef)}
+
+
+@cache
 def _own_texts(model: type[BaseModel]) -> dict[str, str]:
-    (definition,) = ast.parse(textwrap.dedent(inspect.getsource(model))).body
-    assert isinstance(definition, ast.ClassDef)  # noqa: S101 - the source of a class
+    definition = _definitions(model.__module__)[model.__name__]
     return {
         field.target.id: inspect.cleandoc(text.value.value)
         for field, text in pairwise(definition.body)
