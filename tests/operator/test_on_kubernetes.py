@@ -46,20 +46,24 @@ async def cluster(installation):
         yield installation
 
 
+async def made_of(cluster, kind, workload, namespace=None):
+    """Kind and name of the objects of a kind that are there of a workload."""
+    listed = await cluster.admin.list(kind, namespace or cluster.a, labels=f"bailie.io/workload={workload}")
+    return {(each["kind"], each["metadata"]["name"]) for each in listed.items}
+
+
 async def made_for(cluster, workload, namespace=None):
     """Kind and name of what is there of a workload."""
-    found = set()
-    for kind in MADE:
-        listed = await cluster.admin.list(
-            kind, namespace or cluster.a, labels=f"bailie.io/workload={workload}"
-        )
-        found |= {(each["kind"], each["metadata"]["name"]) for each in listed.items}
-    return found
+    return {each for kind in MADE for each in await made_of(cluster, kind, workload, namespace)}
 
 
 async def until_made(cluster, workload, wanted, namespace=None):
     async def holds():
-        return await made_for(cluster, workload, namespace) == wanted
+        for kind in MADE:  # the one that is made last first: most looks end there
+            expected = {each for each in wanted if each[0] == kind.kind}
+            if await made_of(cluster, kind, workload, namespace) != expected:
+                return False
+        return True
 
     await until_true(holds, seconds=40)
 
