@@ -70,52 +70,52 @@ class Caller:
 
 
 class Move:
-    """The two namespaces."""
+    """The two namespaces: models move from `old` to `new`."""
 
-    def __init__(self, client: Client, running: Laptop) -> None:
-        self._client, self._models = client, running.models
+    def __init__(self, client: Client, running: Laptop, old: str, new: str) -> None:
+        self._client, self._models, self._old, self._new = client, running.models, old, new
 
     async def prepare(self, names: Sequence[str]) -> None:
         """Has the old namespace serve the models, and the new one pass all of them on."""
         for name in names:
-            await self._client.create(model_manifest(OLD, name, self._models, artifact="iris"))
+            await self._client.create(model_manifest(self._old, name, self._models, artifact="iris"))
         for name in names:
-            await self._ready(OLD, name)
-        await self._name_mesh({"namespace": OLD})
+            await self._ready(self._old, name)
+        await self._name_mesh({"namespace": self._old})
         for name in names:
-            await self._client.create(model_manifest(NEW, name, self._models, artifact="absent"))
+            await self._client.create(model_manifest(self._new, name, self._models, artifact="absent"))
         await self.served_here(len(names))
 
     async def move(self, name: str) -> float:
         """Mends a model of the new namespace; returns the seconds until it is ready."""
         begun = time.monotonic()
         uri = {"spec": {"storageUri": str(self._models / "iris")}}
-        await self._client.patch(MODEL, name, NEW, uri)
-        await self._ready(NEW, name)
+        await self._client.patch(MODEL, name, self._new, uri)
+        await self._ready(self._new, name)
         return time.monotonic() - begun
 
     async def served_here(self, elsewhere: int) -> None:
         """Waits until the status counts so many names that the old mesh answers for."""
 
         async def look() -> bool:
-            runtime = await self._client.get(SELDON_RUNTIME, RUNTIME, NEW)
+            runtime = await self._client.get(SELDON_RUNTIME, RUNTIME, self._new)
             told = (runtime.get("status") or {}).get("fallback") or {}
             here = condition(runtime, CONDITION)["status"] == "True"
             return told.get("names") == elsewhere and here == (elsewhere == 0)
 
-        await until(look, f"{elsewhere} names answered by {OLD}")
+        await until(look, f"{elsewhere} names answered by {self._old}")
 
     async def end(self) -> None:
         """Takes the mesh away."""
         await self._name_mesh(None)
 
         async def look() -> bool:
-            return "fallback" not in (await self._client.get(SELDON_RUNTIME, RUNTIME, NEW))["status"]
+            return "fallback" not in (await self._client.get(SELDON_RUNTIME, RUNTIME, self._new))["status"]
 
         await until(look, "no mesh is named any more")
 
     async def _name_mesh(self, mesh: dict[str, str] | None) -> None:
-        await self._client.patch(SELDON_RUNTIME, RUNTIME, NEW, {"spec": {"fallbackMesh": mesh}})
+        await self._client.patch(SELDON_RUNTIME, RUNTIME, self._new, {"spec": {"fallbackMesh": mesh}})
 
     async def _ready(self, namespace: str, name: str) -> None:
         async def look() -> bool:
@@ -126,14 +126,16 @@ class Move:
         await until(look, f"model {name} of {namespace} ready")
 
 
-async def measure(running: Laptop, options: argparse.Namespace) -> dict[str, Any]:
+async def measure(
+    running: Laptop, options: argparse.Namespace, *, old: str = OLD, new: str = NEW
+) -> dict[str, Any]:
     """Moves all models under load and returns the figures."""
     names = [f"moved-{number}" for number in range(options.models)]
-    address = running.inference(NEW)
+    address = running.inference(new)
     clients = RestClient(address["http"]), GrpcClient(address["grpc"])
     callers = [Caller(client, running.expectation(name, "iris")) for name in names for client in clients]
     async with Client.from_kubeconfig(running.kubeconfig) as client:
-        move = Move(client, running)
+        move = Move(client, running, old, new)
         await move.prepare(names)
         async with asyncio.TaskGroup() as group:
             pause = len(callers) / options.rate

@@ -38,7 +38,6 @@ async def measure(running: Laptop, options: argparse.Namespace) -> dict[str, Any
         commands = Commands(TEAM, "--state-dir", str(running.state))
         models = await team.prepare(options.models)
         expected = [running.expectation(name, "iris") for name in models]
-        await team.change(CENTRAL, "probe-first")  # where people come from
         before = await team.seen()
         with steady(running.inference(TEAM)) as traffic:
             traffic.send(expected, options.rate)

@@ -11,6 +11,8 @@ import pytest
 import structlog
 from hypothesis import settings
 from tests.support.golden import Golden
+from tests.support.mlserver import mlserver_process  # noqa: F401 - a fixture
+from tests.support.models import trained_models  # noqa: F401 - a fixture
 from tests.support.scheduling import FileScheduling, give_way, import_share
 
 if TYPE_CHECKING:
@@ -66,19 +68,17 @@ SLOW = (
     "e2e/test_monitoring.py",
     "e2e/test_tracing.py",
     "e2e/test_failover.py",
-    "e2e/test_hand_over.py",
-    "e2e/test_move.py",
+    "e2e/test_two_namespaces.py",
     "e2e/test_move_from_seldon_core.py",
-    "e2e/test_fallback.py",
     "e2e/test_drain.py",
     "e2e/test_neighbours.py",
     "e2e/test_bad_loads.py",
     "e2e/test_chaos.py",
     "e2e/test_examples.py",
-    "e2e/test_deletion.py",
     "e2e/test_delivery.py",
     "upstream/test_install.py",
     "agent/test_run.py",
+    "mlserver/test_bailie_models.py",
     "kubeapi/test_door_fuzz.py",
     "scheduler/test_run.py",
     "samples/test_applied.py",
@@ -133,7 +133,6 @@ SLOW = (
     "workloads/test_pod_controllers.py",
     "workloads/node/test_exec_socket.py",
     "kubeapi/pods/test_port_forward.py",
-    "mlserver/test_bailie_models.py",
     "chaos/test_chaos.py",
     "charts/test_values.py",
     "charts/test_reading.py",

@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 from tests.agent.scheduler import SchedulerStandIn
 from tests.support.mlserver import free_port as find_free_port
-from tests.support.mlserver import mlserver_process  # noqa: F401 - a fixture
-from tests.support.models import trained_models  # noqa: F401 - a fixture
+from tests.support.mlserver import mlserver_process  # noqa: F401 - a fixture, and no other tests' server
 from tests.support.objectstore import object_store, web_server  # noqa: F401 - fixtures
 
 from bailie._gen import agent_pb2

@@ -4,9 +4,6 @@ import json
 
 import pytest
 from tests.support import plain_http
-from tests.support.mlserver import mlserver_process
-
-__all__ = ["mlserver_process"]
 
 ECHO = """
 from mlserver import MLModel

@@ -141,18 +141,20 @@ class Echo(MLModel):
 @pytest.fixture(scope="module")
 def infer(mlserver_process):
     """Posts a body to a model that answers its inputs."""
-    folder = mlserver_process.folder / "models" / "echo"
+    folder = mlserver_process.folder / "models" / "binary"
     folder.mkdir()
     (folder / "model.py").write_text(ECHO)
-    (folder / "model-settings.json").write_text(json.dumps({"name": "echo", "implementation": "model.Echo"}))
-    load = f"{mlserver_process.url}/v2/repository/models/echo/load"
+    (folder / "model-settings.json").write_text(
+        json.dumps({"name": "binary", "implementation": "model.Echo"})
+    )
+    load = f"{mlserver_process.url}/v2/repository/models/binary/load"
     plain_http.post(load, timeout=60).raise_for_status()
     with plain_http.client(base_url=mlserver_process.url, timeout=30) as client:
 
         def post(content, length, **more):
             headers = {"inference-header-content-length": length, "content-type": "application/octet-stream"}
             headers |= {name.replace("_", "-"): value for name, value in more.items()}
-            return client.post("/v2/models/echo/infer", content=content, headers=headers)
+            return client.post("/v2/models/binary/infer", content=content, headers=headers)
 
         yield post
 

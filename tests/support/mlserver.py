@@ -113,7 +113,7 @@ class MlserverProcess:
 
 @pytest.fixture(scope="session")
 def mlserver_process(tmp_path_factory: pytest.TempPathFactory):
-    """The session's server; import it in a conftest.py. A test that kills it need not start it again."""
+    """The session's server. A test that kills it need not start it again."""
     server = MlserverProcess(mlserver_environment(), tmp_path_factory.mktemp("mlserver"))
     server.start()
     yield server

@@ -41,7 +41,6 @@ class TrainedModels:
 
 @pytest.fixture(scope="session")
 def trained_models(tmp_path_factory: pytest.TempPathFactory) -> TrainedModels:
-    """Import it in a conftest.py."""
     folder = tmp_path_factory.mktemp("trained")
     subprocess.run([mlserver_environment() / "bin" / "python", "-c", _TRAIN, folder], check=True)
     return TrainedModels(folder / "iris", folder / "reversed")

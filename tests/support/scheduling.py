@@ -30,8 +30,22 @@ MANY = STACKS + QUICK + 1
 _PRIORITY = 2
 """Of the processes that take quick files: low, and not so low that a deadline of a test passes."""
 _END_TO_END = "tests/e2e/"
-_TOGETHER = ("tests/prose/",)
-"""Folders whose files go to one process, because all of them read the same, which takes seconds."""
+_TOGETHER = {
+    "tests/prose/": ("tests/prose/",),
+    "tests/agent/test_run.py": (
+        "tests/agent/test_run.py",
+        "tests/agent/test_runtimes.py",
+        "tests/agent/test_server.py",
+        "tests/agent/waiting/test_listeners.py",
+    ),
+    "tests/mlserver/test_bailie_models.py": (
+        "tests/mlserver/",
+        "tests/client/test_clients.py",
+        "tests/gateway/test_clients.py",
+    ),
+}
+"""Files that go to one process, by the file that has the group's place in the order. They read the same
+documents, or ask the same MLServer, which takes seconds of processor time in each process anew."""
 
 
 def give_way(worker: str, count: int) -> None:
@@ -82,8 +96,8 @@ class FileScheduling(LoadFileScheduling):
         self._is_slow = is_slow
 
     def _split_scope(self, nodeid):
-        folders = (folder for folder in _TOGETHER if nodeid.startswith(folder))
-        return next(folders, super()._split_scope(nodeid))
+        groups = (name for name, files in _TOGETHER.items() if nodeid.startswith(files))
+        return next(groups, super()._split_scope(nodeid))
 
     def _assign_work_unit(self, node):
         file = self._next_for(node)
