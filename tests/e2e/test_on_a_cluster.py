@@ -52,11 +52,15 @@ class Installation:
         self.home = home
         return await self.place.helm(action, "setup", {**SMALL, "controller": controller}, namespace=home)
 
+    async def runtime(self, namespace, **values):
+        """Installs a runtime alone."""
+        values = {"envoy": {"serviceType": "NodePort"}, **values}
+        await self.place.helm("install", "runtime", values, namespace=namespace)
+
     async def serve(self, namespace, **runtime):
         """Installs runtime and server, and waits for a model."""
         uri, pod = await self.place.artifact(namespace, "iris", self.models.folder / "iris")
-        values = {"envoy": {"serviceType": "NodePort"}, **runtime}
-        await self.place.helm("install", "runtime", values, namespace=namespace)
+        await self.runtime(namespace, **runtime)
         servers = {"triton": {"enabled": False}, "mlserver": {"podSpec": pod}}
         await self.place.helm("install", "servers", servers, namespace=namespace)
         await self.admin.create(self.model("iris", namespace, uri))
@@ -159,14 +163,27 @@ async def test_a_scoped_operator(installation):
         )
 
 
-async def test_a_central_scheduler(installation):
-    home, team = [await installation.place.namespace(stem) for stem in ("home", "team")]
-    await installation.setup(home, watchNamespaces=[home, team])
-    await installation.serve(home, servesNamespaces=[team])
-    await installation.serve(team, schedulerNamespace=home)
+async def test_a_central_scheduler_and_a_cluster_wide_operator_of_labelled_namespaces(installation):
+    home, mesh, team = [await installation.place.namespace(stem) for stem in ("home", "mesh", "team")]
+    for labelled in (mesh, team):
+        _label(installation, labelled, {"served-by": home})
+    await installation.setup(home, clusterwide=True, namespaceSelector=f"served-by={home}")
+    await installation.serve(mesh, servesNamespaces=[team])
+    await installation.serve(team, schedulerNamespace=mesh)
+    assert await installation.standing(home) is None
     assert not await installation.place.exists(DEPLOYMENT, "seldon-scheduler", team)
     await _moves(installation, team)
-    await _moves_back(installation, team, home)
+    await _moves_back(installation, team, mesh)
+    await installation.place.helm("uninstall", "setup", {}, namespace=home)
+
+
+def _label(installation, namespace, labels):
+    answer = installation.place.cluster.http.patch(
+        f"/api/v1/namespaces/{namespace}",
+        json={"metadata": {"labels": labels}},
+        headers={"content-type": "application/merge-patch+json"},
+    )
+    assert answer.status_code == 200, answer.text
 
 
 async def test_external_names_made_by_hand_lead_to_a_central_scheduler(installation):
@@ -177,7 +194,7 @@ async def test_external_names_made_by_hand_lead_to_a_central_scheduler(installat
     for manifest in (alias, *central_manifests(team, home)):
         await installation.admin.create(manifest)
     await installation.setup(home, watchNamespaces=[home, team])
-    await installation.serve(home, servesNamespaces=[team])
+    await installation.runtime(home, servesNamespaces=[team])
     await installation.serve(team, scheduler={"disable": True})
     found = await installation.admin.get(SELDON_RUNTIME, "seldon", team)
     told = {each["type"]: each["reason"] for each in found["status"]["conditions"]}
@@ -231,7 +248,7 @@ async def _asked(installation, namespace):
         task.cancel()
 
 
-async def test_the_leader_is_the_only_endpoint_of_the_schedulers(installation):
+async def test_an_operator_in_its_own_namespace_and_the_leader_as_the_only_endpoint(installation):
     namespace = await installation.place.namespace("alone")
     await installation.setup(namespace)
     uri = await installation.serve(namespace)
@@ -274,25 +291,6 @@ async def _leader(installation, namespace):
     assert len(endpoints) <= 1
     leads = [each["targetRef"]["name"] for each in endpoints]
     return holder if leads == [holder] else ""
-
-
-async def test_an_operator_in_its_own_namespace(installation):
-    namespace = await installation.place.namespace("alone")
-    await installation.setup(namespace)
-    await installation.serve(namespace)
-
-
-async def test_a_cluster_wide_operator_of_labelled_namespaces(installation):
-    home, labelled = [await installation.place.namespace(stem) for stem in ("home", "wide")]
-    label = {"metadata": {"labels": {"served-by": home}}}
-    namespaces = f"/api/v1/namespaces/{labelled}"
-    headers = {"content-type": "application/merge-patch+json"}
-    http = installation.place.cluster.http
-    assert http.patch(namespaces, json=label, headers=headers).status_code == 200
-    await installation.setup(home, clusterwide=True, namespaceSelector=f"served-by={home}")
-    await installation.serve(labelled)
-    assert await installation.standing(home) is None
-    await installation.place.helm("uninstall", "setup", {}, namespace=home)
 
 
 async def _disable_and_enable(installation, namespace):
