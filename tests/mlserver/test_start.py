@@ -3,6 +3,7 @@
 import asyncio
 import http.client
 import json
+from pathlib import Path
 
 import grpc
 import pytest
@@ -248,3 +249,9 @@ async def test_an_exception_ends_only_after_a_complete_answer(sent, raises):
     else:
         await run()
     assert passed_on == sent
+
+
+def test_a_server_imports_no_client(mlserver_process):
+    libraries = Path(f"/proc/{mlserver_process.pid}/maps").read_text()
+    assert "/pandas/" in libraries
+    assert "/aiohttp/" not in libraries
