@@ -7,9 +7,9 @@ import json
 import httpx2
 import msgspec
 import pytest
-from lightkube.core.exceptions import ConfigError
 
 from bailie.kube import errors
+from bailie.kube.lightkube_config import ConfigError
 
 
 @pytest.mark.parametrize(

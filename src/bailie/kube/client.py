@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
 
-    from lightkube.config.kubeconfig import SingleConfig
+    from bailie.kube.lightkube_config import SingleConfig
 
 Object = dict[str, Any]
 """A Kubernetes object as plain JSON data."""

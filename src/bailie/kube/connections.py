@@ -12,17 +12,15 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import httpx2
-from lightkube.config.client_adapter import ConnectionParams, ExecAuth
-from lightkube.config.models import User
-from lightkube.core.exceptions import ConfigError
 
 from bailie import __version__
 from bailie.kube.exec_credentials import ExecCredentials
+from bailie.kube.lightkube_config import ConfigError, ConnectionParams, ExecAuth, User
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from lightkube.config.kubeconfig import SingleConfig
+    from bailie.kube.lightkube_config import SingleConfig
 
 _CONNECT_SECONDS = 5.0
 _READ_SECONDS = 30.0

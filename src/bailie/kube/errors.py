@@ -27,9 +27,9 @@ from typing import TYPE_CHECKING, Any
 import httpx2
 import msgspec
 import yaml
-from lightkube.core.exceptions import ConfigError
 
 from bailie.api.problems import Problem
+from bailie.kube.lightkube_config import ConfigError
 from bailie.settings.reader import SettingsError
 
 if TYPE_CHECKING:

@@ -17,16 +17,16 @@ from typing import TYPE_CHECKING
 
 import httpx2
 import msgspec
-from lightkube.core.exceptions import ConfigError
 
 from bailie.api.texts import shown
 from bailie.kube.clock import utc_now
 from bailie.kube.errors import Unconfigured
+from bailie.kube.lightkube_config import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
 
-    from lightkube.config.models import UserExec
+    from bailie.kube.lightkube_config import UserExec
 
 _GROUP = "client.authentication.k8s.io"
 _VERSIONS = tuple(f"{_GROUP}/{version}" for version in ("v1", "v1beta1", "v1alpha1"))

@@ -6,18 +6,17 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import yaml
-from lightkube.config.kubeconfig import DEFAULT_KUBECONFIG, KubeConfig
-from lightkube.core.exceptions import ConfigError
 
 from bailie.api.names import label_problems
 from bailie.api.texts import shown
 from bailie.kube import errors, settings
+from bailie.kube.lightkube_config import DEFAULT_KUBECONFIG, ConfigError, KubeConfig
 from bailie.settings.fields import users_path
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from lightkube.config.kubeconfig import SingleConfig
+    from bailie.kube.lightkube_config import SingleConfig
 
 
 def environment_config() -> SingleConfig:
