@@ -17,6 +17,8 @@ from tests.support.waiting import until
 from bailie._gen import inference_pb2, inference_pb2_grpc
 from bailie.mlserver.bailie_under_way import TABLE, was_under_way
 
+MOST_STUCK = 3
+"""As in bailie_models, which only MLServer's environment can import."""
 HEAD = """
 from __future__ import annotations
 import asyncio, os, sys, threading, time
@@ -76,14 +78,19 @@ def put(mlserver_process):
 
 
 @pytest.fixture(scope="module")
-def hasty(tmp_path_factory):
-    """A server whose models may keep their loops for three seconds."""
+def hasty_process(tmp_path_factory):
     server = MlserverProcess(
         mlserver_environment(), tmp_path_factory.mktemp("hasty"), {"BAILIE_HUNG_SECONDS": "3"}
     )
-    server.start()
     yield server
     server.kill()
+
+
+@pytest.fixture
+def hasty(hasty_process):
+    """A server whose models may keep their loops for three seconds. A test may end it."""
+    hasty_process.ensure()
+    return hasty_process
 
 
 @pytest.fixture
@@ -267,10 +274,11 @@ async def until_stuck(client, load):
 
 
 async def test_python_code_that_does_not_end_is_ended(hasty, client):
+    """More often than a model may leave threads behind; once without giving up the processor."""
     load = write(hasty, "spins")
-    for _ in range(5):
+    for code in ("while True: pass", *["while True: time.sleep(0.01)"] * MOST_STUCK):
         (await client.post(load)).raise_for_status()
-        spinning = await infer(client, hasty, "spins", "while True: pass")
+        spinning = await infer(client, hasty, "spins", code)
         assert (spinning.status_code, spinning.json()["reason"]) == (503, "ModelNotResponding")
     assert (await client.post(load)).is_success
 
@@ -292,38 +300,26 @@ async def test_what_holds_pythons_lock_is_named_in_the_log(hasty, client):
     assert f'File "{hasty.folder}/models/locks/model.py", line' in hasty.log.read_text()
 
 
-async def test_a_quick_runtime_that_stops_the_server_has_its_own_loop_after_the_restart(tmp_path, client):
-    server = MlserverProcess(mlserver_environment(), tmp_path)
-    server.start()
-    try:
-        load = write(server, "runtime", end=QUICK)
-        (await client.post(load)).raise_for_status()
-        assert (await infer(client, server, "runtime", "time.sleep(7)")).is_success
-        server.kill()
-        server.start()
-        (await client.post(load)).raise_for_status()
-        assert (
-            await infer(client, server, "runtime", "self.where = threading.current_thread().name")
-        ).is_success
-        assert await where(client, server, "runtime") == "model runtime"
-    finally:
-        server.kill()
+async def test_a_quick_runtime_that_stops_the_server_has_its_own_loop_after_the_restart(hasty, client):
+    load = write(hasty, "runtime", end=QUICK)
+    (await client.post(load)).raise_for_status()
+    assert (await infer(client, hasty, "runtime", "time.sleep(7)")).is_success
+    hasty.kill()
+    hasty.start()
+    (await client.post(load)).raise_for_status()
+    assert (await infer(client, hasty, "runtime", "self.where = threading.current_thread().name")).is_success
+    assert await where(client, hasty, "runtime") == "model runtime"
 
 
-async def test_a_server_whose_models_hang_ends(tmp_path, client):
-    server = MlserverProcess(mlserver_environment(), tmp_path, {"BAILIE_HUNG_SECONDS": "3"})
-    server.start()
-    try:
-        (await client.post(write(server, "hangs"))).raise_for_status()
-        hanging = begin(infer(client, server, "hangs", "time.sleep(600)"))
-        table = server.folder / "models" / TABLE
-        await until(lambda: was_under_way(table) == {"hangs": 1})
-        server.signal(signal.SIGTERM)
-        assert await asyncio.to_thread(server.wait, 30) == 0
-        assert was_under_way(table) == {}, "a server that was told to end accuses nobody"
-        await asyncio.gather(hanging, return_exceptions=True)
-    finally:
-        server.kill()
+async def test_a_server_whose_models_hang_ends(hasty, client):
+    (await client.post(write(hasty, "hangs"))).raise_for_status()
+    hanging = begin(infer(client, hasty, "hangs", "time.sleep(600)"))
+    table = hasty.folder / "models" / TABLE
+    await until(lambda: was_under_way(table) == {"hangs": 1})
+    hasty.signal(signal.SIGTERM)
+    assert await asyncio.to_thread(hasty.wait, 30) == 0
+    assert was_under_way(table) == {}, "a server that was told to end accuses nobody"
+    await asyncio.gather(hanging, return_exceptions=True)
 
 
 async def test_models_in_a_parallel_worker_leave_each_other_alone_too(tmp_path, client):
