@@ -15,6 +15,9 @@ DEADLINE = 30.0
 """Seconds. Bounds a failure only, so it is far longer than anything takes on a busy machine."""
 _RARE = 0.1
 """Seconds between two looks that cost a request each."""
+_TIMES = 20
+"""A pause is so many times as long as the processor time of the look before it, or looks over HTTP would take
+the processors from what is waited for."""
 
 
 async def until(condition: Callable[[], T], *, seconds: float = DEADLINE) -> T:
@@ -23,11 +26,13 @@ async def until(condition: Callable[[], T], *, seconds: float = DEADLINE) -> T:
     The seconds are the machine's, also where those of the event loop are shorter (`timelapse`).
     """
     deadline = time.monotonic() + seconds
-    while not (found := condition()):
+    while True:
+        begun = time.thread_time()
+        if found := condition():
+            return found
         if time.monotonic() > deadline:
             raise AssertionError(f"still {found!r} after {seconds:g}s: {condition}")
-        await asyncio.sleep(0.01)
-    return found
+        await asyncio.sleep(min(max(0.01, _TIMES * (time.thread_time() - begun)), _RARE))
 
 
 def until_blocking(
