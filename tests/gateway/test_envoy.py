@@ -1,6 +1,8 @@
 import json
+import os
 import signal
 import stat
+from pathlib import Path
 
 import httpx
 import psutil
@@ -198,9 +200,9 @@ async def test_an_envoy_killed_before_finds_its_socket_again(tmp_path):
                 assert (await admin.get("/ready")).status_code == 200
 
 
-def hanging(bootstrap: dict, port: int) -> dict:
-    """Adds a listener each request to which hangs its worker."""
-    endless = {"inline_string": "function envoy_on_request(handle) while true do end end"}
+def hanging(bootstrap: dict, port: int, fifo: Path) -> dict:
+    """Adds a listener each request to which hangs its worker, which waits for a writer of the file."""
+    endless = {"inline_string": f'function envoy_on_request(handle) io.open("{fifo}") end'}
     lua = {"@type": descriptors.type_url(LUA), "default_source_code": endless}
     http = {
         "@type": descriptors.type_url(HTTP),
@@ -232,7 +234,8 @@ async def test_a_worker_that_hangs_ends_envoy(tmp_path):
         )
         path = tmp_path / "bootstrap.json"
         write_bootstrap(settings, path)
-        path.write_text(json.dumps(hanging(json.loads(path.read_text()), port)))
+        os.mkfifo(tmp_path / "fifo")
+        path.write_text(json.dumps(hanging(json.loads(path.read_text()), port, tmp_path / "fifo")))
         with process_of(command(path, concurrency=2), tmp_path / "log") as process:
             await took(gateway, RoutingTable("ns"))
             async with plain_http.async_client() as client:
