@@ -70,6 +70,9 @@ class Namespace:
     def finalizers(self, name="iris"):
         return self.api.request("GET", self.url("models", name))["metadata"].get("finalizers", [])
 
+    def uid(self, name="iris", plural="models"):
+        return self.api.request("GET", self.url(plural, name))["metadata"]["uid"]
+
     def version(self, name="iris"):
         """The resourceVersion of a Model: another after each write."""
         return self.api.request("GET", self.url("models", name))["metadata"]["resourceVersion"]

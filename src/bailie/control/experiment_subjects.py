@@ -125,6 +125,7 @@ class ExperimentSubjects:
         found = None if refused or wanted.deleting else _contribution(wanted, weights, behind)
         mirrors = [name for name in named if name not in asked]
         self.facts[name] = ExperimentFacts(
+            uid=wanted.uid,
             generation=wanted.generation,
             deleted=wanted.deleting,
             finalizers=wanted.finalizers,

@@ -55,6 +55,7 @@ def facts_of(found: ModelFindings) -> ModelFacts:
     older = answer is not None and answer.choice.identity != wanted.identity
     reports = [each.report for each in found.copies if each.report and each.id.version == wanted.version]
     return ModelFacts(
+        uid=wanted.uid,
         generation=wanted.generation,
         version=_version(found, available=0 if older else serving),
         number=found.number,

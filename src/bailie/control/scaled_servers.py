@@ -41,8 +41,9 @@ TELL_SECONDS = 30.0
 class ServerScalingFacts:
     """The words of a status about a Server's number, and whether the number follows the models at all.
 
-    `generation` is that of the spec that was looked at, and `stated` its number: `replicas` is decided for
-    no other spec. `newest` is the decision of the last pass, whose words may be newer.
+    `uid` and `generation` are those of the Server that was looked at, and `stated` its number: `replicas` is
+    decided for no other spec, and for no later Server of the name. `newest` is the decision of the last pass,
+    whose words may be newer.
     """
 
     active: bool
@@ -50,6 +51,7 @@ class ServerScalingFacts:
     stated: int
     reason: str
     text: str
+    uid: str = ""
     generation: int
     newest: Decision[ServerReason] | None = field(default=None, compare=False)
 
@@ -69,6 +71,7 @@ _NO_NEEDS = SleepNeeds()
 @dataclass(slots=True)
 class _ScaledServer:
     rules: ServerRules
+    uid: str
     generation: int
     scaler: ServerScaler = field(default_factory=ServerScaler)
     need: ReplicaNeed | None = None
@@ -103,7 +106,7 @@ class ScaledServers:
                 seen = known.get(name, (None, None))
                 mark = seen[1] if seen[0] is manifest else object_mark(manifest["metadata"])
                 if mark != seen[1]:
-                    self._take(name, self._rules(manifest), int(manifest["metadata"].get("generation") or 0))
+                    self._take(manifest["metadata"], self._rules(manifest))
                 self._read[name] = (manifest, mark)
         for name in self._scaled.keys() - self._read.keys():
             del self._scaled[name]
@@ -111,15 +114,16 @@ class ScaledServers:
     def _rules_of(self, manifest: Mapping[str, Any]) -> ServerRules | None:
         return server_rules(manifest) if self._switch.enabled or slept(manifest) else None
 
-    def _take(self, name: str, rules: ServerRules | None, generation: int) -> None:
+    def _take(self, metadata: Mapping[str, Any], rules: ServerRules | None) -> None:
+        name, uid = metadata["name"], str(metadata.get("uid") or "")
+        generation = int(metadata.get("generation") or 0)
         self._tried, before = None, self._scaled.pop(name, None)
-        if rules is not None:
-            same = before is not None and before.rules.refused == rules.refused
-            self._scaled[name] = (
-                replace(before, rules=rules, generation=generation)
-                if before is not None and same
-                else _ScaledServer(rules, generation)
-            )
+        if rules is None:
+            return
+        if before is not None and (before.uid, before.rules.refused) == (uid, rules.refused):
+            self._scaled[name] = replace(before, rules=rules, generation=generation)
+        else:
+            self._scaled[name] = _ScaledServer(rules, uid, generation)
 
     @property
     def sleep_rules(self) -> dict[str, SleepRule]:
@@ -217,6 +221,7 @@ class ScaledServers:
             stated=0 if each.rules.slept else server.wanted_replicas,
             reason=decision.reason.value,
             text=decision.text,
+            uid=each.uid,
             generation=each.generation,
             newest=decision,
         )
@@ -260,6 +265,7 @@ def _refused(each: _ScaledServer, server: Server, reason: str, text: str) -> Ser
         stated=server.wanted_replicas,
         reason=reason,
         text=text,
+        uid=each.uid,
         generation=each.generation,
     )
 

@@ -93,6 +93,11 @@ class SubjectFacts(Protocol):
     """The facts for the status of one subject: a frozen value, counted by a pass."""
 
     @property
+    def uid(self) -> str:
+        """The identity of the object that the facts are of: one of its name that comes later has another."""
+        ...
+
+    @property
     def generation(self) -> int:
         """The generation of the object that the facts are of."""
         ...

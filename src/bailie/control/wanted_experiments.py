@@ -36,6 +36,7 @@ class WantedExperiment:
     """One Experiment. `spec` is None where `refused` says why the spec cannot be acted on."""
 
     name: str
+    uid: str = ""
     generation: int
     created: str
     deleting: bool
@@ -120,6 +121,7 @@ def _of_metadata(metadata: Manifest) -> WantedExperiment:
     """Returns an Experiment of which only the metadata are read."""
     return WantedExperiment(
         name=metadata["name"],
+        uid=str(metadata.get("uid") or ""),
         generation=int(metadata.get("generation") or 0),
         created=str(metadata.get("creationTimestamp") or ""),
         deleting=bool(metadata.get("deletionTimestamp")),

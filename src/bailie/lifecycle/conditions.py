@@ -69,6 +69,7 @@ class ModelFacts:
     that the API holds now.
     """
 
+    uid: str = ""
     generation: int
     version: VersionFacts
     observed: int = 0

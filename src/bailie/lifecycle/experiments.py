@@ -67,6 +67,7 @@ class ExperimentFacts:
     none.
     """
 
+    uid: str = ""
     generation: int
     deleted: bool = False
     finalizers: tuple[str, ...] = ()

@@ -51,6 +51,7 @@ class PipelineFacts:
     that answer, None for a Pipeline that has no graph. `finalizers`: those of others on the object.
     """
 
+    uid: str = ""
     generation: int
     deleted: bool = False
     problems: tuple[Problem, ...] = ()
@@ -83,6 +84,7 @@ def pipeline_facts(
 ) -> PipelineFacts:
     """Returns the facts of a Pipeline from those of its version; the other parameters are fields of these."""
     return PipelineFacts(
+        uid=version.uid,
         generation=version.generation,
         deleted=version.deleted,
         problems=version.problems,

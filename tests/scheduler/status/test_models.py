@@ -49,6 +49,21 @@ async def test_nothing_is_kept_of_models_whose_finalizer_was_taken_off():
     assert (writer._adopted, writer._waits._since) == ({}, {})
 
 
+async def test_nothing_is_said_of_a_model_by_the_facts_of_one_that_had_its_name():
+    """A Model that was deleted and made anew has the generation of the one before, and may be seen before the
+    next pass."""
+    world, api = Pass(), Api()
+    world.agents.connect()
+    writer = ModelWriter(api, "a", api)
+    world.model("iris", metadata={"uid": "former"})
+    world.step()
+    writer.take(world.engine.result)
+    await writer.write(manifest(world.models["iris"], uid="present"))
+    assert api.patched == []
+    await writer.write(manifest(world.models["iris"]))
+    assert api.patched == [("Model", "iris", "status")]
+
+
 async def test_nothing_is_kept_of_servers_that_are_gone():
     world, api = Pass(), Api()
     writer = ServerWriter(api, "a")

@@ -126,7 +126,13 @@ async def test_a_policy_that_refuses_the_number_keeps_no_status_from_being_writt
     client = Refusing(error('admission webhook "quota" denied the request: at most two'))
     writer = ServerWriter(client, "a")
     facts = ServerScalingFacts(
-        active=True, replicas=3, stated=1, reason="ModelsWait", text="3 replicas", generation=1
+        active=True,
+        replicas=3,
+        stated=1,
+        reason="ModelsWait",
+        text="3 replicas",
+        generation=1,
+        uid="uid-of-mlserver",
     )
     seen = snapshot([], [server("mlserver")])
     writer.take(PassResult(snapshot=seen, server_scaling={"mlserver": facts}))
@@ -139,3 +145,14 @@ async def test_a_policy_that_refuses_the_number_keeps_no_status_from_being_writt
         'the API refuses it: admission webhook "quota" denied the request: at most two'
     )
     assert again.requeue_after is not None
+
+
+async def test_a_number_is_not_for_a_server_that_came_later_under_the_name():
+    client = Refusing(Forbidden("nobody may"))
+    writer = ServerWriter(client, "a")
+    facts = ServerScalingFacts(
+        active=True, replicas=3, stated=1, reason="ModelsWait", text="3 replicas", generation=1, uid="former"
+    )
+    writer.take(PassResult(snapshot=snapshot([], [server("mlserver")]), server_scaling={"mlserver": facts}))
+    await writer.write(manifest_of("Server", "mlserver", {}, generation=1))
+    assert client.scaled == 0

@@ -41,8 +41,10 @@ def write(namespace, events):
     namespace.create("Experiment", "experiments", "flower", {"default": "iris", "candidates": candidates})
     writer = SubjectWriter(namespace.client, namespace.name, events, EXPERIMENT)
 
+    uid = namespace.uid("flower", "experiments")
+
     async def once(delivery):
-        facts = {"flower": ExperimentFacts(generation=1, delivery=delivery)}
+        facts = {"flower": ExperimentFacts(uid=uid, generation=1, delivery=delivery)}
         subject = frozenset({Subject("Experiment", "flower")})
         writer.take(PassResult(further={"Experiment": facts}, looked_at=subject))
         await writer.write(await namespace.client.get(EXPERIMENT, "flower", namespace.name))

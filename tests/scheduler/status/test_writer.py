@@ -52,9 +52,14 @@ async def writing(namespace, leads=lambda: True, **fields):
                 task.cancel()
 
 
-def result(*, left=(), generation=1, **version):
+def result(namespace, *, left=(), generation=1, uid=None, **version):
+    """What a pass found about `iris`, as it is in the API, or as the one of another `uid`."""
     facts = ModelFacts(
-        generation=generation, version=VersionFacts(**version), server="mlserver", scheduling="words"
+        uid=uid or namespace.uid(),
+        generation=generation,
+        version=VersionFacts(**version),
+        server="mlserver",
+        scheduling="words",
     )
     return PassResult(
         snapshot=Snapshot(servers=(Server(name="mlserver"),)),
@@ -84,7 +89,7 @@ async def test_a_writer_that_raises_keeps_no_other_from_the_result(namespace):
         tasks = [group.create_task(each.run()) for each in (*informers.values(), writer)]
         for informer in informers.values():
             await informer.synced.wait()
-        writer.take(result())
+        writer.take(result(namespace))
         await until(lambda: namespace.condition("ModelReady"))
         for task in tasks:
             task.cancel()
@@ -93,7 +98,7 @@ async def test_a_writer_that_raises_keeps_no_other_from_the_result(namespace):
 async def test_a_status_that_somebody_else_wrote_is_put_right(namespace):
     namespace.model()
     async with writing(namespace) as (writer, _):
-        writer.take(result(placed=1, loaded=1, available=1))
+        writer.take(result(namespace, placed=1, loaded=1, available=1))
         await until(lambda: namespace.condition().startswith("True"))
         wrong = {"status": {"availableReplicas": 9, "conditions": []}}
         await namespace.client.patch(MODEL, "iris", namespace.name, wrong, subresource="status")
@@ -103,7 +108,7 @@ async def test_a_status_that_somebody_else_wrote_is_put_right(namespace):
 async def test_models_on_a_server_are_counted_and_the_operators_fields_left_alone(namespace):
     namespace.server(running=3)
     async with writing(namespace) as (writer, _):
-        writer.take(result(left=[COPY]))
+        writer.take(result(namespace, uid="none", left=[COPY]))
         await until(lambda: namespace.status("mlserver", "servers").get("loadedModels") == 1)
         assert namespace.status("mlserver", "servers")["replicas"] == 3
 
@@ -113,7 +118,7 @@ async def test_a_model_of_another_generation_waits_for_the_next_pass(namespace):
     async with writing(namespace) as (writer, store):
         namespace.change("iris", replicas=2)
         await until(lambda: store[namespace.name, "iris"]["metadata"]["generation"] == 2)
-        writer.take(result(placed=1))
+        writer.take(result(namespace, placed=1))
         with pytest.raises(AssertionError):
             await until_within(lambda: namespace.status() or None, seconds=0.5)
 
@@ -121,12 +126,12 @@ async def test_a_model_of_another_generation_waits_for_the_next_pass(namespace):
 async def test_a_deletion_goes_on_when_the_unload_took_too_long_and_says_so(namespace):
     namespace.model(metadata={"finalizers": ["seldon.model.finalizer"]})
     async with writing(namespace, unload_wait=1.0) as (writer, store):
-        writer.take(result(deleted=True, left=[COPY]))
+        writer.take(result(namespace, deleted=True, left=[COPY]))
         namespace.delete("iris")
         await until(lambda: store[namespace.name, "iris"]["metadata"].get("deletionTimestamp"))
         assert namespace.names() == {"iris"}
         generation = store[namespace.name, "iris"]["metadata"]["generation"]
-        writer.take(result(deleted=True, left=[COPY], generation=generation))
+        writer.take(result(namespace, deleted=True, left=[COPY], generation=generation))
         await until(lambda: namespace.names() == set())
         await until(lambda: "UnloadGivenUp" in namespace.events())
 
@@ -136,7 +141,7 @@ async def test_nothing_is_written_while_it_is_not_certain_that_the_lease_is_held
     namespace.model()
     before = namespace.version()
     async with writing(namespace, leads=lambda: bool(leads)) as (writer, _):
-        writer.take(result(placed=1, loaded=1, available=1))
+        writer.take(result(namespace, placed=1, loaded=1, available=1))
         await asyncio.sleep(2 * UNCERTAIN_SECONDS)
         assert namespace.version() == before
         leads.append("again")

@@ -99,9 +99,10 @@ class ServerWriter:
         A refusal, by an older Role or by an admission policy, is told in the status, and tried again later.
         Raises ApiError.
         """
-        name, generation = manifest["metadata"]["name"], manifest["metadata"].get("generation") or 0
-        facts, now = self._scaling.get(name), asyncio.get_running_loop().time()
-        if facts is None or facts.replicas == facts.stated or facts.generation != generation:
+        metadata, now = manifest["metadata"], asyncio.get_running_loop().time()
+        name, of_now = metadata["name"], (metadata.get("uid") or "", metadata.get("generation") or 0)
+        facts = self._scaling.get(name)
+        if facts is None or facts.replicas == facts.stated or (facts.uid, facts.generation) != of_now:
             self._refused.pop(name, None)
             return None
         refused = self._refused.get(name)

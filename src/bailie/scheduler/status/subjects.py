@@ -65,9 +65,11 @@ class SubjectWriter:
 
     def due(self, manifest: Manifest) -> SubjectFacts | None:
         """Returns the facts that the object's status is to say; None where nothing may be said now."""
-        name = manifest["metadata"]["name"]
+        name, uid = manifest["metadata"]["name"], str(manifest["metadata"].get("uid") or "")
         facts = self._result.facts_of(self._kind).get(name)
-        if facts is None or facts.generation != int(manifest["metadata"].get("generation") or 0):
+        if facts is None or facts.uid != uid:  # of the object before that had the name
+            return None
+        if facts.generation != int(manifest["metadata"].get("generation") or 0):
             return None
         if self._result.settling and _says_ready(manifest) and not facts.deleted:
             self._premature.add(name)
