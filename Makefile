@@ -70,7 +70,7 @@ endif
 
 .PHONY: test-fast
 test-fast: $(VENV)/.dev ## Run the tests that start neither Envoy nor MLServer and take no time (a minute)
-	@$(BIN)/python -m pytest $(PARALLEL) -n 2 --hypothesis-profile=fast -m 'not slow' --ignore tests/e2e
+	@$(BIN)/python -m pytest $(PARALLEL) -n 3 --hypothesis-profile=fast -m 'not slow' --ignore tests/e2e
 
 .PHONY: test-clients
 test-clients: $(VENV)/.dev $(MLSERVER)/.done $(CLIENTS)/.done ## Try other projects' clients (docs/inference.md has their table)
