@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 import pytest
+from structlog.testing import capture_logs
 from tests.agent.scheduler import WAIT_SECONDS, SchedulerStandIn
 from tests.support.mlserver import free_port
 from tests.support.timelapse import TimelapseLoop
@@ -14,7 +15,7 @@ from tests.support.waiting import until
 
 from bailie._gen import agent_pb2 as pb
 from bailie.agent.outbox import Outbox
-from bailie.agent.session import SchedulerSession
+from bailie.agent.session import SchedulerSession, _Lost
 from bailie.agent.settings import Settings
 from bailie.pipelinegateway.model_names import ModelNames
 from bailie.tracing.tracer import Tracer
@@ -172,6 +173,23 @@ async def test_a_leader_that_hangs_does_not_keep_us_from_the_next(tmp_path: Path
             silent.set()
 
 
+async def test_a_scheduler_that_never_welcomes_is_said_to_be_none():
+    over, closed = asyncio.Event(), asyncio.Event()
+
+    async def hang(_, writer):
+        await over.wait()
+        writer.close()
+        await writer.wait_closed()
+        closed.set()
+
+    async with await asyncio.start_server(hang, "127.0.0.1", 0) as silent:
+        port = silent.sockets[0].getsockname()[1]
+        with pytest.raises(_Lost, match=r"^no welcome within 0\.2 s$"):
+            await session_of(replica(port))._attempt(f"127.0.0.1:{port}", 0.2)
+        over.set()
+        await closed.wait()
+
+
 class ReadsNothing(SchedulerStandIn):
     """A leader whose process hangs, or whose machine is too busy, while its kernel and gRPC answer pings."""
 
@@ -179,22 +197,29 @@ class ReadsNothing(SchedulerStandIn):
         await asyncio.Event().wait()
 
 
+@asynccontextmanager
+async def reading_nothing():
+    scheduler = ReadsNothing()
+    await scheduler.start()
+    try:
+        yield scheduler
+    finally:
+        await scheduler.stop()
+
+
 def test_a_leader_that_reads_nothing_does_not_keep_the_session():
     async def session_is_begun_anew():
-        scheduler = ReadsNothing()
-        await scheduler.start()
-        async with dialling(replica(scheduler.port)) as session:
+        async with reading_nothing() as scheduler, dialling(replica(scheduler.port)) as session:
             await scheduler.connected()
             for number in range(64):  # more than a stream's window
                 version = report(number).version
                 session.outbox.publish(pb.ModelReport(version=version, message="x" * (100 << 10)))
             async with asyncio.timeout(WAIT_SECONDS * FACTOR):
                 await scheduler.until(lambda: len(scheduler.connections) > 1, WAIT_SECONDS * FACTOR)
-            assert "took no message within 10 s" in session._noted["127.0.0.1"]
-        await scheduler.stop()
 
-    with asyncio.Runner(loop_factory=lambda: TimelapseLoop(FACTOR)) as runner:
+    with capture_logs() as logs, asyncio.Runner(loop_factory=lambda: TimelapseLoop(FACTOR)) as runner:
         runner.run(session_is_begun_anew())
+    assert "the scheduler took no message within 10 s" in [each.get("error") for each in logs]
 
 
 class LosesMessages:

@@ -202,15 +202,17 @@ class SchedulerSession:
         async with grpc.aio.insecure_channel(target, options=_CHANNEL_OPTIONS) as channel:
             stub: Any = agent_pb2_grpc.AgentServiceStub(channel)  # generated stubs carry no types
             call = stub.Session(metadata=self._metadata())
+            welcome = asyncio.timeout(patience)
             try:
-                async with asyncio.timeout(patience):
+                async with welcome:
                     await self._open(call)
                 log.info("session open", address=target, epoch=self.epochs.seen)
                 await self._talk(call)
             except grpc.aio.AioRpcError as error:
                 raise _Lost(f"{error.code().name}: {error.details()}") from error
             except (TimeoutError, asyncio.InvalidStateError) as error:
-                raise _Lost(str(error) or type(error).__name__) from error
+                late = f"no welcome within {patience:g} s" if welcome.expired() else ""
+                raise _Lost(late or str(error) or type(error).__name__) from error
             finally:
                 call.cancel()
 
