@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 # The same examples in every run, and no deadline for one: a busy machine is no bug.
 # `--hypothesis-profile=default` looks for new ones.
 settings.load_profile("ci")
-settings.register_profile("fast", settings.get_profile("ci"), max_examples=25)
+settings.register_profile("fast", settings.get_profile("ci"), max_examples=10)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -35,6 +35,9 @@ def pytest_configure(config: pytest.Config) -> None:
     """
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.default_int_handler)
+    if config.option.markexpr == "not slow":  # what is left out as a whole need not be read
+        tests = Path(__file__).parent
+        config.option.ignore = [*(config.option.ignore or ()), *(str(tests / name) for name in SLOW)]
     if worker := getattr(config, "workerinput", None):
         give_way(worker["workerid"], worker["workercount"])
 
@@ -211,6 +214,36 @@ SLOW = (
     "cli/test_one_move.py",
     "control/test_large_manifests.py",
     "dataflow/test_course_room.py",
+    "migration/test_executor.py",
+    "prose/test_callers.py",
+    "scheduler/agents/test_greetings.py",
+    "scheduler/agents/test_session.py",
+    "scheduler/status/test_servers.py",
+    "local/test_settings.py",
+    "local/test_bootstrap.py",
+    "kubeapi/registry/test_pod_rules.py",
+    "cli/test_applying.py",
+    "cli/test_nonsense.py",
+    "cli/test_topic_records.py",
+    "contract/test_objects.py",
+    "agent/test_egress.py",
+    "agent/test_artifacts.py",
+    "kube/test_exec_credentials.py",
+    "kube/test_folders.py",
+    "kube/test_kubeconfig.py",
+    "pipelinegateway/test_record_executor.py",
+    "pipelinegateway/test_awaited_broker.py",
+    "kube/test_lightkube_config.py",
+    "local/test_supervisor.py",
+    "scheduler/test_namespace.py",
+    "prose/test_class_names.py",
+    "api/test_consumers.py",
+    "docs/test_development.py",
+    "agent/waiting/test_grpc.py",
+    "migration/test_lock.py",
+    "kubeapi/storage/test_database.py",
+    "pipelinegateway/test_record_runs.py",
+    "scheduler/agents/test_hello_parts.py",
 )
 """Files that take long, or start Envoy or MLServer, the longest first."""
 _SERVERS = {"mlserver_process", "trained_models", "stack"}
