@@ -51,7 +51,7 @@ FROM base AS bailie-mlserver
 ENV PATH=/opt/mlserver/bin:$PATH MLSERVER_MODELS_DIR=/mnt/agent/models
 COPY images/init /usr/local/bin/init
 COPY --from=build-mlserver /opt/mlserver /opt/mlserver
-COPY src/bailie/mlserver/start.py src/bailie/mlserver/bailie_binary.py src/bailie/mlserver/bailie_bodies.py src/bailie/mlserver/bailie_filenames.py src/bailie/mlserver/bailie_loops.py src/bailie/mlserver/bailie_models.py src/bailie/mlserver/bailie_quick.py src/bailie/mlserver/bailie_under_way.py /opt/mlserver/
+COPY src/bailie/mlserver/start.py src/bailie/mlserver/bailie_binary.py src/bailie/mlserver/bailie_bodies.py src/bailie/mlserver/bailie_filenames.py src/bailie/mlserver/bailie_files.py src/bailie/mlserver/bailie_loops.py src/bailie/mlserver/bailie_models.py src/bailie/mlserver/bailie_quick.py src/bailie/mlserver/bailie_under_way.py /opt/mlserver/
 USER 1000:1000
 ENTRYPOINT ["init"]
 CMD ["sh", "-c", "exec python /opt/mlserver/start.py start \"$MLSERVER_MODELS_DIR\""]

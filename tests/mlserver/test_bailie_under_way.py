@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import subprocess
+import sys
 
 import pytest
 
+from bailie.mlserver import START_SCRIPT
+from bailie.mlserver.bailie_filenames import FILE as FILENAMES
 from bailie.mlserver.bailie_under_way import FILE, TABLE, RequestsUnderWay, was_under_way
 
 
@@ -95,3 +100,29 @@ def test_whatever_a_models_code_wrote_there_is_read(tmp_path):
     for content in (b"", b"\xff" * 1_000, b"\1\0\0\0" + b"a" * 10_000_000):
         (tmp_path / TABLE).write_bytes(content)
         assert len(was_under_way(tmp_path / TABLE)) <= 256
+
+
+_STARTED = """
+import sys
+from pathlib import Path
+folder, beside = map(Path, sys.argv[1:])
+sys.path.insert(0, str(beside))
+from bailie_filenames import tell_filenames
+from bailie_under_way import UNDER_WAY
+tell_filenames(folder)
+UNDER_WAY.open(folder)
+"""
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir, lambda path: path.symlink_to("/dev/zero")])
+def test_nothing_in_the_way_of_a_file_keeps_a_server_from_its_start(tmp_path, make):
+    """Models' code can write there: a pipe would be waited for, and a device has no end."""
+    names = [TABLE, FILE, FILENAMES]
+    for name in names:
+        make(tmp_path / name)
+        make(tmp_path / f"{name}.new")
+    subprocess.run([sys.executable, "-c", _STARTED, tmp_path, START_SCRIPT.parent], check=True, timeout=20)
+    if make is not os.mkdir:
+        assert [(tmp_path / name).is_file() for name in names] == [True] * 3
+        assert not any((tmp_path / name).is_symlink() for name in names)
+    assert was_under_way(tmp_path / TABLE) == {}

@@ -24,6 +24,7 @@ OTHER_PYTHONS = {
     "bailie_binary",
     "bailie_bodies",
     "bailie_filenames",
+    "bailie_files",
     "bailie_loops",
     "bailie_models",
     "bailie_quick",

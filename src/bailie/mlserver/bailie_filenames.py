@@ -9,13 +9,17 @@ from __future__ import annotations
 import ast
 import json
 import logging
-import os
 import pkgutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+if TYPE_CHECKING or __name__.startswith("bailie."):
+    from bailie.mlserver.bailie_files import put_text
+else:
+    from bailie_files import put_text
 
 FILE = ".filenames.json"
 """In the models' folder. The agent knows the name, too (agent/repository/server_words.py)."""
@@ -27,10 +31,8 @@ log = logging.getLogger("mlserver")
 
 def tell_filenames(models: Path) -> None:
     """Writes the names of all runtimes into the models' folder; a full disk is no reason to stop."""
-    new = models / f"{FILE}.new"
     try:
-        new.write_text(json.dumps(filenames(), sort_keys=True))
-        os.replace(new, models / FILE)  # noqa: PTH105 - says that it replaces
+        put_text(models / FILE, json.dumps(filenames(), sort_keys=True))
     except OSError as error:
         log.warning("The agent is not told the runtimes' file names: %s", error)
 

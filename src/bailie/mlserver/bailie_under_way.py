@@ -24,6 +24,11 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
     from pathlib import Path
 
+if TYPE_CHECKING or __name__.startswith("bailie."):
+    from bailie.mlserver.bailie_files import new_file, put_text, read_plain
+else:
+    from bailie_files import new_file, put_text, read_plain
+
 TABLE = ".under-way"
 """In the models' folder, as the next file."""
 FILE = ".was-under-way.json"
@@ -115,16 +120,17 @@ def _tell(models: Path) -> None:
     found = was_under_way(models / TABLE)
     if found:
         log.error("the last process ended while these models were answering requests: %s", found)
-    new = models / f"{FILE}.new"
-    new.write_text(json.dumps(found))
-    os.replace(new, models / FILE)  # noqa: PTH105 - says that it replaces
+    put_text(models / FILE, json.dumps(found))
 
 
 def was_under_way(table: Path) -> dict[str, int]:
     """Returns the requests by model that a process has left in its file; none where there is no such file."""
     try:
-        left = table.read_bytes()[: _PLACES * _PLACE_BYTES]
+        left = read_plain(table, _PLACES * _PLACE_BYTES)
     except FileNotFoundError:
+        return {}
+    except OSError as error:
+        log.warning("Requests that were under way cannot be read: %s", error)
         return {}
     found = {}
     for place in range(0, len(left), _PLACE_BYTES):
@@ -139,9 +145,8 @@ def _new_table(path: Path) -> mmap.mmap:
 
     On a full disk a write to a block that is missing would end the process.
     """
-    new = path.with_suffix(".new")
-    new.unlink(missing_ok=True)
-    file = os.open(new, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
+    new = path.with_name(f"{path.name}.new")
+    file = new_file(new, 0o600)
     try:
         os.posix_fallocate(file, 0, _PLACES * _PLACE_BYTES)
         table = mmap.mmap(file, _PLACES * _PLACE_BYTES)
